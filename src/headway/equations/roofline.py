@@ -1,0 +1,341 @@
+"""One forward pass on the blackboard: the longer of arithmetic and memory traffic.
+
+A pass takes `batch` sequences, each attending to a context of earlier tokens, and carries `pass_tokens` new tokens
+of each: 1 in decode, a chunk or the whole prompt in prefill. Everything else here is read off two straight lines.
+
+The sources: R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times); R. Pope et al.
+2022, "Efficiently Scaling Transformer Inference", arXiv 2211.05102; S. Williams et al. 2009, "Roofline",
+CACM 52(4), doi 10.1145/1498765.1498785.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headway.equations._namespace import namespace
+
+Array = Any  # a number or an array of any array-API library
+
+
+def matmul_flop(batch: Array, pass_tokens: Array, active_params: Array, flop_per_param: Array = 2.0) -> Array:
+    """Arithmetic of one pass, attention left out: one multiply-add per active parameter and token. [FLOP]
+
+        flop = flop_per_param * active_params * batch * pass_tokens
+
+    batch: sequences in the pass [sequences]
+    pass_tokens: new tokens of each sequence [tokens]
+    active_params: parameters that one token multiplies [params]
+    flop_per_param: two, for one multiply-add [FLOP]
+
+    Source: lecture 00:00:00; arXiv 2211.05102 §2.
+    Valid: attention arithmetic is apart (`attention.attention_flop`).
+
+    >>> matmul_flop(1, 1, 37e9) / 1e9
+    74.0
+    """
+    return flop_per_param * active_params * batch * pass_tokens
+
+
+def compute_time_s(flop: Array, flop_per_s: Array) -> Array:
+    """Time to do the arithmetic at the dense peak rate. [s]
+
+        t = flop / flop_per_s
+
+    flop: arithmetic of the pass [FLOP]
+    flop_per_s: dense peak of all chips that work at the same moment [FLOP/s]
+
+    Source: Williams et al. 2009, eq. 1, the compute roof.
+
+    >>> compute_time_s(2e12, 1e15)
+    0.002
+    """
+    return flop / flop_per_s
+
+
+def weights_bytes(read_params: Array, weight_bytes_per_param: Array) -> Array:
+    """Bytes of weights that one pass reads: every weight once, however many tokens ride along. [B]
+
+        bytes = read_params * weight_bytes_per_param
+
+    read_params: parameters read in a pass [params]
+    weight_bytes_per_param: mean bytes of one stored weight, scales included [B]
+
+    Source: lecture 00:00:00; arXiv 2211.05102 §2.
+    Valid: from about 16 sequences on with expert parallelism; below, `moe.fetched_params` counts the experts hit.
+
+    >>> weights_bytes(671e9, 1.0)
+    671000000000.0
+    """
+    return read_params * weight_bytes_per_param
+
+
+def kv_bytes(batch: Array, context_tokens: Array, kv_bytes_per_token: Array) -> Array:
+    """Bytes of KV cache that one pass reads: every earlier token of every sequence, once. [B]
+
+        bytes = batch * context_tokens * kv_bytes_per_token
+
+    batch: sequences in the pass [sequences]
+    context_tokens: earlier tokens that each sequence attends to [tokens]
+    kv_bytes_per_token: KV cache of one token, all layers [B]
+
+    Source: lecture 00:00:00; arXiv 2211.05102 §2.
+    Valid: full attention; see `kv_variants` for windows and sparse attention, which read less than they store.
+
+    >>> kv_bytes(64, 8192, 70272) / 1e9
+    36.842766336
+    """
+    return batch * context_tokens * kv_bytes_per_token
+
+
+def stream_time_s(bytes_read: Array, bandwidth_bytes_per_s: Array) -> Array:
+    """Time to stream bytes from memory once, at the data-sheet bandwidth. [s]
+
+        t = bytes_read / bandwidth_bytes_per_s
+
+    bytes_read: bytes that the pass reads [B]
+    bandwidth_bytes_per_s: memory bandwidth of all chips that work at the same moment [B/s]
+
+    Source: Williams et al. 2009, eq. 1, the bandwidth roof.
+
+    >>> stream_time_s(140e9, 14e12)
+    0.01
+    """
+    return bytes_read / bandwidth_bytes_per_s
+
+
+def pass_time_s(
+    t_compute_s: Array, t_weights_s: Array, t_kv_s: Array, t_comm_s: Array = 0.0, t_overhead_s: Array = 0.0
+) -> Array:
+    """Time of one pass: the longer of arithmetic and memory traffic, and then what nothing hides. [s]
+
+        t = max(t_compute_s, t_weights_s + t_kv_s) + t_comm_s + t_overhead_s
+
+    t_compute_s: arithmetic [s]
+    t_weights_s: reading weights [s]
+    t_kv_s: reading KV cache [s]
+    t_comm_s: communication that is not overlapped [s]
+    t_overhead_s: launches and scheduling [s]
+
+    Source: lecture 00:00:00; arXiv 2211.05102 §2.
+
+    >>> float(pass_time_s(0.004, 0.001, 0.002))
+    0.004
+    """
+    xp = namespace(t_compute_s, t_weights_s, t_kv_s)
+    return xp.maximum(*_arrays(xp, t_compute_s, t_weights_s + t_kv_s)) + t_comm_s + t_overhead_s
+
+
+def smooth_pass_time_s(t_compute_s: Array, t_memory_s: Array, sharpness: Array) -> Array:
+    """A maximum with a rounded corner, for machines that overlap arithmetic and traffic imperfectly. [s]
+
+        t = (t_compute_s**sharpness + t_memory_s**sharpness)**(1 / sharpness)
+
+    t_compute_s: arithmetic [s]
+    t_memory_s: memory traffic [s]
+    sharpness: 1 adds the two (no overlap), infinity takes the larger (perfect overlap) [1]
+
+    Source: the p-norm; its exponent is fitted, never assumed.
+    Valid: sharpness of 1 or more.
+
+    >>> float(smooth_pass_time_s(3.0, 4.0, 2.0))
+    5.0
+    """
+    xp = namespace(t_compute_s, t_memory_s, sharpness)
+    compute, memory = _arrays(xp, t_compute_s, t_memory_s)
+    larger = xp.maximum(compute, memory)
+    smaller = xp.minimum(compute, memory)
+    return larger * (1 + (smaller / larger) ** sharpness) ** (1 / sharpness)
+
+
+def ridge(
+    flop_per_s: Array,
+    weight_bytes_per_param: Array,
+    bandwidth_bytes_per_s: Array,
+    flop_per_param: Array = 2.0,
+) -> Array:
+    """Multiply-adds a machine can do in the time it reads one parameter. [1]
+
+        ridge = flop_per_s / flop_per_param * weight_bytes_per_param / bandwidth_bytes_per_s
+
+    flop_per_s: dense peak at the dtype in which the weights are multiplied [FLOP/s]
+    weight_bytes_per_param: bytes of one stored weight [B]
+    bandwidth_bytes_per_s: memory bandwidth [B/s]
+    flop_per_param: two, for one multiply-add [FLOP]
+
+    Source: lecture 00:00:00 (about 300). A pure number that stays put when halving the precision doubles the rate.
+
+    >>> ridge(989e12, 2, 3.35e12), ridge(1979e12, 1, 3.35e12)
+    (295.2..., 295.3...)
+    """
+    return flop_per_s / flop_per_param * weight_bytes_per_param / bandwidth_bytes_per_s
+
+
+def balance_batch(ridge: Array, read_params: Array, active_params: Array, pass_tokens: Array = 1.0) -> Array:
+    """Batch at which reading the weights takes as long as the arithmetic, KV reads left out. [sequences]
+
+        batch = ridge * read_params / (active_params * pass_tokens)
+
+    ridge: multiply-adds per parameter read [1]
+    read_params: parameters read in a pass [params]
+    active_params: parameters that one token multiplies [params]
+    pass_tokens: new tokens of each sequence [tokens]
+
+    Source: lecture 00:00:00.
+    Valid: KV reads are small beside weights; `balance_batch_with_kv` adds them.
+
+    >>> balance_batch(300, 671e9, 37e9)
+    5440.5...
+    """
+    return ridge * read_params / (active_params * pass_tokens)
+
+
+def balance_batch_with_kv(
+    t_weights_s: Array, t_compute_per_sequence_s: Array, t_kv_per_sequence_s: Array
+) -> Array:
+    """Batch at which weights and KV reads together take as long as the arithmetic; infinite where none does. [sequences]
+
+        slack = t_compute_per_sequence_s - t_kv_per_sequence_s
+        batch = where(slack > 0, t_weights_s / slack, inf)
+
+    t_weights_s: reading the weights once [s]
+    t_compute_per_sequence_s: arithmetic of one sequence in the pass [s]
+    t_kv_per_sequence_s: reading the KV cache of one sequence [s]
+
+    Source: lecture 00:00:00, the two lines with KV put in.
+    Valid: below the balance context; beyond it one sequence's KV line is steeper than its compute line, the pass is
+    memory-bound at every batch, and the result is infinity.
+
+    >>> float(balance_batch_with_kv(1.0, 0.5, 0.25)), float(balance_batch_with_kv(1.0, 0.5, 0.6))
+    (4.0, inf)
+    """
+    xp = namespace(t_weights_s, t_compute_per_sequence_s, t_kv_per_sequence_s)
+    compute, kv = _arrays(xp, t_compute_per_sequence_s, t_kv_per_sequence_s)
+    slack = compute - kv
+    crosses = slack > 0
+    return xp.where(crosses, t_weights_s / xp.where(crosses, slack, xp.ones_like(slack)), xp.inf)
+
+
+def balance_context(flop_per_sequence: Array, flop_per_s: Array, kv_bytes_per_token: Array,
+                    bandwidth_bytes_per_s: Array) -> Array:  # fmt: skip
+    """Context at which reading one sequence's KV takes as long as its arithmetic. [tokens]
+
+        context = flop_per_sequence / flop_per_s * bandwidth_bytes_per_s / kv_bytes_per_token
+
+    flop_per_sequence: arithmetic of one sequence in the pass [FLOP]
+    flop_per_s: dense peak [FLOP/s]
+    kv_bytes_per_token: KV cache of one token, all layers [B]
+    bandwidth_bytes_per_s: memory bandwidth [B/s]
+
+    Source: lecture 01:33:02. At twice this context and a large batch half the arithmetic is idle.
+
+    >>> balance_context(2 * 1e11, 2 * 300 * 1e12, 1000, 1e12)
+    333333.3...
+    """
+    return flop_per_sequence / flop_per_s * bandwidth_bytes_per_s / kv_bytes_per_token
+
+
+def drain_s(memory_bytes: Array, bandwidth_bytes_per_s: Array) -> Array:
+    """Time to read all of a memory once: the longest pass that reads no byte twice. [s]
+
+        t = memory_bytes / bandwidth_bytes_per_s
+
+    memory_bytes: memory capacity [B]
+    bandwidth_bytes_per_s: its bandwidth [B/s]
+
+    Source: lecture 00:00:00, "a train every 20 ms"; 01:33:02 for the slower tiers.
+
+    >>> round(drain_s(288e9, 20e12) * 1e3, 1)
+    14.4
+    """
+    return memory_bytes / bandwidth_bytes_per_s
+
+
+def beat_s(drain_s: Array, step_s: Array) -> Array:
+    """The headway: the interval at which batches leave, which no pass may overrun. [s]
+
+        t = max(drain_s, step_s)
+
+    drain_s: time to read the memory once [s]
+    step_s: time of one pass [s]
+
+    Source: lecture 00:00:00.
+
+    >>> float(beat_s(0.020, 0.012))
+    0.02
+    """
+    xp = namespace(drain_s, step_s)
+    return xp.maximum(*_arrays(xp, drain_s, step_s))
+
+
+def worst_latency_s(beat_s: Array, step_s: Array) -> Array:
+    """Latency of a token that has just missed a departure: one beat of waiting, one pass of riding. [s]
+
+        t = beat_s + step_s
+
+    beat_s: interval between departures [s]
+    step_s: time of one pass [s]
+
+    Source: lecture 00:00:00 (20 ms + 20 ms = 40 ms).
+
+    >>> worst_latency_s(0.020, 0.020)
+    0.04
+    """
+    return beat_s + step_s
+
+
+def tokens_per_s(batch: Array, pass_tokens: Array, step_s: Array) -> Array:
+    """New tokens that a system full of back-to-back passes makes in a second. [tokens/s]
+
+        rate = batch * pass_tokens / step_s
+
+    batch: sequences in the pass [sequences]
+    pass_tokens: new tokens of each sequence [tokens]
+    step_s: time of one pass [s]
+
+    Source: lecture 00:00:00 (2,000 sequences, 64 passes a second, 128,000 tokens/s).
+
+    >>> tokens_per_s(2000, 1, 1 / 64)
+    128000.0
+    """
+    return batch * pass_tokens / step_s
+
+
+def mfu(flop: Array, step_s: Array, flop_per_s: Array) -> Array:
+    """Model FLOP utilisation: the share of peak arithmetic that a pass puts to use. [1]
+
+        share = flop / (step_s * flop_per_s)
+
+    flop: arithmetic that the model needs, recomputation not counted [FLOP]
+    step_s: time of one pass [s]
+    flop_per_s: dense peak of all chips [FLOP/s]
+
+    Source: A. Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B.
+
+    >>> mfu(1e12, 0.002, 1e15)
+    0.5
+    """
+    return flop / (step_s * flop_per_s)
+
+
+def mbu(bytes_read: Array, step_s: Array, bandwidth_bytes_per_s: Array) -> Array:
+    """Memory bandwidth utilisation: the share of peak traffic that a pass puts to use. [1]
+
+        share = bytes_read / (step_s * bandwidth_bytes_per_s)
+
+    bytes_read: weights and KV that the pass must read [B]
+    step_s: time of one pass [s]
+    bandwidth_bytes_per_s: memory bandwidth of all chips [B/s]
+
+    Source: the same ratio as MFU, of bytes.
+
+    >>> mbu(6e9, 0.002, 8e12)
+    0.375
+    """
+    return bytes_read / (step_s * bandwidth_bytes_per_s)
+
+
+def _arrays(xp: Any, *values: Array) -> list[Array]:
+    """Scalars as arrays where the namespace's functions insist on arrays; NumPy takes both."""
+    if xp.__name__ == "numpy":
+        return list(values)
+    return [xp.asarray(v) for v in values]

@@ -165,8 +165,7 @@ def test_numpy_and_jax_agree(function):
     counts = {n for n, p in inspect.signature(function).parameters.items() if "int" in str(p.annotation)}
     draws = [arguments(function, seed) for seed in range(5)]
     stacked = {
-        name: draws[0][name] if name in counts else np.asarray([float(d[name]) for d in draws])
-        for name in draws[0]
+        name: draws[0][name] if name in counts else np.asarray([float(d[name]) for d in draws]) for name in draws[0]
     }
     expected = function(**stacked)
     found = function(**{n: v if n in counts else jnp.asarray(v) for n, v in stacked.items()})

@@ -52,9 +52,7 @@ def equation(function: Callable[..., Any]) -> Equation:
     blocks = inspect.getdoc(function).split("\n\n") if function.__doc__ else [""]
     head = re.match(r"(.*?)\s*\[([^\]]*)\]$", " ".join(blocks[0].split()))
     summary, unit = head.groups() if head else (blocks[0], "")
-    formulas = tuple(
-        line.strip() for block in blocks for line in block.splitlines() if line.startswith("    ")
-    )
+    formulas = tuple(line.strip() for block in blocks for line in block.splitlines() if line.startswith("    "))
     return Equation(
         name=function.__name__,
         summary=summary,

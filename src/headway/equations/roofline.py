@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headway.equations._namespace import namespace
+from headway.equations._namespace import arrays, namespace
 
 Array = Any  # a number or an array of any array-API library
 
@@ -122,7 +122,7 @@ def pass_time_s(
     0.004
     """
     xp = namespace(t_compute_s, t_weights_s, t_kv_s)
-    return xp.maximum(*_arrays(xp, t_compute_s, t_weights_s + t_kv_s)) + t_comm_s + t_overhead_s
+    return xp.maximum(*arrays(xp, t_compute_s, t_weights_s + t_kv_s)) + t_comm_s + t_overhead_s
 
 
 def smooth_pass_time_s(t_compute_s: Array, t_memory_s: Array, sharpness: Array) -> Array:
@@ -141,7 +141,7 @@ def smooth_pass_time_s(t_compute_s: Array, t_memory_s: Array, sharpness: Array) 
     5.0
     """
     xp = namespace(t_compute_s, t_memory_s, sharpness)
-    compute, memory = _arrays(xp, t_compute_s, t_memory_s)
+    compute, memory = arrays(xp, t_compute_s, t_memory_s)
     larger = xp.maximum(compute, memory)
     smaller = xp.minimum(compute, memory)
     return larger * (1 + (smaller / larger) ** sharpness) ** (1 / sharpness)
@@ -189,9 +189,7 @@ def balance_batch(ridge: Array, read_params: Array, active_params: Array, pass_t
     return ridge * read_params / (active_params * pass_tokens)
 
 
-def balance_batch_with_kv(
-    t_weights_s: Array, t_compute_per_sequence_s: Array, t_kv_per_sequence_s: Array
-) -> Array:
+def balance_batch_with_kv(t_weights_s: Array, t_compute_per_sequence_s: Array, t_kv_per_sequence_s: Array) -> Array:
     """Batch at which weights and KV reads together take as long as the arithmetic; infinite where none does. [sequences]
 
         slack = t_compute_per_sequence_s - t_kv_per_sequence_s
@@ -209,7 +207,7 @@ def balance_batch_with_kv(
     (4.0, inf)
     """
     xp = namespace(t_weights_s, t_compute_per_sequence_s, t_kv_per_sequence_s)
-    compute, kv = _arrays(xp, t_compute_per_sequence_s, t_kv_per_sequence_s)
+    compute, kv = arrays(xp, t_compute_per_sequence_s, t_kv_per_sequence_s)
     slack = compute - kv
     crosses = slack > 0
     return xp.where(crosses, t_weights_s / xp.where(crosses, slack, xp.ones_like(slack)), xp.inf)
@@ -264,7 +262,7 @@ def beat_s(drain_s: Array, step_s: Array) -> Array:
     0.02
     """
     xp = namespace(drain_s, step_s)
-    return xp.maximum(*_arrays(xp, drain_s, step_s))
+    return xp.maximum(*arrays(xp, drain_s, step_s))
 
 
 def worst_latency_s(beat_s: Array, step_s: Array) -> Array:
@@ -332,10 +330,3 @@ def mbu(bytes_read: Array, step_s: Array, bandwidth_bytes_per_s: Array) -> Array
     0.375
     """
     return bytes_read / (step_s * bandwidth_bytes_per_s)
-
-
-def _arrays(xp: Any, *values: Array) -> list[Array]:
-    """Scalars as arrays where the namespace's functions insist on arrays; NumPy takes both."""
-    if xp.__name__ == "numpy":
-        return list(values)
-    return [xp.asarray(v) for v in values]

@@ -152,6 +152,8 @@ def _per(text: str, bottom: str) -> float | None:
     if bottom == "token":
         scale = re.fullmatch(r"(\w*?)\s*tok(?:en)?s?", text)
         return _DECIMAL.get(scale.group(1)) if scale else None
+    if bottom == "B":
+        return _scaled(text, "B")
     return 1.0 if text in (bottom, f"{bottom}s") else None
 
 
@@ -169,6 +171,8 @@ def format_si(value: float, unit: str, digits: int = 3) -> str:
         return f"${_digits(value * 3600, digits)}/h"
     if unit == "USD/token":
         return f"${_digits(value * 1e6, digits)}/Mtok"
+    if unit == "USD/B":
+        return f"${_digits(value * 1e9, digits)}/GB"
     if unit == "USD":
         return f"${_digits(value, digits)}"
     if unit == "1":

@@ -1,0 +1,112 @@
+"""Read the catalog's files and find entries by name."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headway.catalog.entries import DATA, Entry, canonical, read_entry
+from headway.errors import BadInput, UnknownName, shown
+from headway.provenance import Reference
+
+KINDS = {"accelerator": "accelerators", "system": "systems", "memory_tier": "memory_tiers"}
+LARGEST_FILE_BYTES = 20_000_000
+
+
+def user_folder() -> Path:
+    """Where a user's own TOML files are looked for."""
+    named = os.environ.get("HEADWAY_CATALOG")
+    return Path(named) if named else Path.home() / ".config" / "headway" / "catalog"
+
+
+@functools.cache
+def entries(kind: str) -> Mapping[str, Entry]:
+    """Every entry of a kind by name, the user's own after (and instead of) the shipped ones."""
+    shipped = tomllib.loads((DATA / f"{KINDS[kind]}.toml").read_text("utf-8"))
+    found = {e.name: e for e in (read_entry(kind, t, _sources(), f"{KINDS[kind]}.toml") for t in shipped[kind])}
+    folder = user_folder()
+    for path in sorted(folder.glob("*.toml")) if folder.is_dir() else []:
+        found |= {e.name: e for e in read_file(path) if e.kind == kind}
+    return found
+
+
+@functools.cache
+def _sources() -> Mapping[str, Reference]:
+    table = tomllib.loads((DATA / "sources.toml").read_text("utf-8"))
+    return {key: Reference(page.get("url") or page["title"], page["checked"]) for key, page in table.items()}
+
+
+def read_file(path: Path) -> list[Entry]:
+    """The entries of a user's TOML file: [[accelerator]], [[system]] and [[memory_tier]] tables."""
+    try:
+        table = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path.name} is not TOML: {error}") from None
+    except RecursionError:
+        raise BadInput(f"{path.name} is nested too deeply to read") from None
+    if unknown := set(table) - set(KINDS):
+        raise UnknownName(f"table in {path.name}", min(unknown), KINDS)
+    found = []
+    for kind, rows in table.items():
+        for row in rows if isinstance(rows, list) else [rows]:
+            if not isinstance(row, dict):
+                raise BadInput(f"{path.name}: {kind} is a table, found {shown(row)}")
+            found.append(read_entry(kind, row, {}, path.name))
+    return found
+
+
+def read_text(path: Path) -> str:
+    """A user's text file, of a size that a person could have written."""
+    try:
+        if not path.is_file():
+            raise BadInput(f"there is no file {shown(str(path))}")
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise BadInput(f"{path.name} is larger than {LARGEST_FILE_BYTES // 1_000_000} MB")
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: bytes that are no text, or a name no file can have
+        raise BadInput(f"cannot read {shown(str(path))}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def resolve(name: str) -> Entry | None:
+    """The entry of any kind that answers to a name or an alias, in any spelling; None if there is none."""
+    wanted = canonical(name)
+    for kind in KINDS:
+        if wanted in entries(kind):
+            return entries(kind)[wanted]
+    return next((e for kind in KINDS for e in entries(kind).values() if wanted in e.aliases), None)
+
+
+def entry(name: str, *kinds: str) -> Entry:
+    """The entry that answers to a name; an unknown one raises `UnknownName` with its neighbours."""
+    found = resolve(name)
+    if found is not None and (not kinds or found.kind in kinds):
+        return found
+    wanted = kinds or tuple(KINDS)
+    names = [n for kind in wanted for e in entries(kind).values() for n in (e.name, *e.aliases)]
+    raise UnknownName(" or ".join(k.replace("_", " ") for k in wanted), canonical(name), names)
+
+
+@functools.cache
+def _models() -> Mapping[str, Mapping[str, Any]]:
+    table: dict[str, Any] = tomllib.loads((DATA / "models.toml").read_text("utf-8"))
+    return table
+
+
+def model_names() -> Mapping[str, Mapping[str, Any]]:
+    """Every catalogued model by name: its Hugging Face id, where the config was read, what was published of it."""
+    return _models()
+
+
+def read_model(name: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:
+    """A catalogued model by name or Hugging Face id: its name, facts about it and its config; None if unknown."""
+    wanted = canonical(name)
+    for known, facts in _models().items():
+        if wanted in (known, canonical(facts["hf_id"]), *facts.get("aliases", ())):
+            text = (DATA / "models" / facts["file"]).read_text("utf-8")
+            return known, facts, json.loads(text)
+    return None

@@ -1,0 +1,109 @@
+"""Write a result's derivation out: each equation with the numbers put in, and the source of each input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from headway.equations._docstring import equation
+from headway.provenance import Cell, Origin, Worksheet
+from headway.units import format_si
+
+
+class Explained(Protocol):
+    """Anything that keeps the worksheet it was computed on."""
+
+    @property
+    def sheet(self) -> Worksheet: ...  # noqa: D102
+
+
+def explain(result: Explained, *names: str, at: Mapping[str, float] | None = None) -> str:
+    """The derivation of the named quantities (all that were computed, if none is named), as text.
+
+    Where the result holds arrays, `at` picks the point to write out: for each axis by name, the nearest value.
+    """
+    sheet = result.sheet
+    index = _index(sheet, at or {})
+    wanted = {c.quantity.name for n in names or [c.quantity.name for c in sheet] for c in sheet.lineage(n)}
+    cells = [cell for cell in sheet if cell.quantity.name in wanted]
+    computed = [_derivation(cell, sheet, index) for cell in cells if cell.equation is not None]
+    given = [_given(cell, index) for cell in cells if cell.equation is None]
+    return "\n".join(["Derivation", *computed, "", "Inputs", *given])
+
+
+def _derivation(cell: Cell, sheet: Worksheet, index: tuple[int, ...]) -> str:
+    assert cell.equation is not None
+    stated, quantity = equation(cell.equation), cell.quantity
+    if quantity.value is None:
+        return f"  {quantity.name}: not known: {quantity.gap}"
+    formula = " ; ".join(stated.formulas).split(" = ", 1)[1]
+    symbols = _substitute(formula, cell.arguments)
+    numbers = _substitute(
+        formula, {a: _text(sheet[name], index) for a, name in cell.arguments.items()} | _defaults(cell, stated.formulas)
+    )
+    lines = [f"  {quantity.name} = {symbols}", f"    = {numbers}", f"    = {_text(cell, index)}"]
+    return "\n".join([*lines, f"    {stated.summary} {stated.source}"])
+
+
+def _defaults(cell: Cell, formulas: tuple[str, ...]) -> dict[str, str]:
+    """Arguments left at their default (two FLOP for a multiply-add), as the reader should see them."""
+    stated = equation(cell.equation) if cell.equation else None
+    if stated is None or cell.equation is None:
+        return {}
+    code = cell.equation.__code__
+    names = code.co_varnames[: code.co_argcount]
+    defaults = dict(zip(reversed(names), reversed(cell.equation.__defaults__ or ()), strict=False))
+    return {
+        name: format_si(float(value), stated.arguments[name].unit)
+        for name, value in defaults.items()
+        if name not in cell.arguments and isinstance(value, (int, float))
+    }
+
+
+def _substitute(formula: str, names: Mapping[str, str]) -> str:
+    return re.sub(r"[A-Za-z_]\w*", lambda word: names.get(word.group(), word.group()), formula)
+
+
+def _text(cell: Cell, index: tuple[int, ...]) -> str:
+    value = at_index(cell.quantity.value, index)
+    if value is None:
+        return "unknown"
+    return "infinity" if np.isinf(value) else format_si(float(value), cell.quantity.unit)
+
+
+def _given(cell: Cell, index: tuple[int, ...]) -> str:
+    quantity = cell.quantity
+    head = f"  {quantity.name} = {_text(cell, index)}" if quantity.value is not None else f"  {quantity.name}: gap"
+    return f"{head}  [{origin_text(quantity.origin)}]" + (f"\n    {quantity.gap}" if quantity.gap else "")
+
+
+def origin_text(origin: Origin) -> str:
+    """An origin on one line: who says so, with what remark, read where and when."""
+    pages = "; ".join(f"{r.where} (read {r.checked})" for r in origin.references)
+    return ". ".join(part for part in (f"{origin.kind}: {origin.where}", origin.note, pages) if part)
+
+
+def at_index(value: Any, index: tuple[int, ...]) -> Any:
+    """One element of an array that may lack some of the axes, or the scalar itself."""
+    if value is None or np.ndim(value) == 0:
+        return value
+    array = np.asarray(value)
+    padded = array.reshape((1,) * (len(index) - array.ndim) + array.shape)
+    return padded[tuple(min(i, size - 1) for i, size in zip(index, padded.shape, strict=True))]
+
+
+def _index(sheet: Worksheet, at: Mapping[str, float]) -> tuple[int, ...]:
+    """The position of the point to write out: the given cells that vary are the axes, middle unless `at` says."""
+    arrays = {c.quantity.name: np.asarray(c.quantity.value) for c in sheet if np.ndim(c.quantity.value or 0) > 0}
+    size = max((array.ndim for array in arrays.values()), default=0)
+    index = [0] * size
+    for cell in sheet:
+        name = cell.quantity.name
+        if cell.equation is None and name in arrays and name in at:
+            array = arrays[name]
+            axis = size - array.ndim + int(np.argmax(array.shape))
+            index[axis] = int(np.argmin(np.abs(array.ravel() - at[name])))
+    return tuple(index)

@@ -1,0 +1,134 @@
+"""Where a number came from: every result keeps the worksheet it was computed on.
+
+A worksheet is a list of named quantities. A quantity is either *given* (by the catalog, a config, the user, a default)
+and then has an origin with its references, or *computed* by an equation from quantities already on the sheet. Nothing
+is written down that was not used and nothing is recomputed in another way to be explained: `headway.explain` reads the
+sheet, and so does the error model, which passes errors along the same arrows.
+
+A quantity that no source gives stays on the sheet as a gap with its reason. What depends on a gap is a gap too, and
+says which figure is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from headway.errors import MissingFact
+from headway.uncertainty import EXACT, LogError, inherit, unmeasured
+
+Kind = Literal["catalog", "config", "user", "default", "calibration", "equation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A page that was read: where (its address, or its title if it has none), and when somebody last looked."""
+
+    where: str
+    checked: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who says so."""
+
+    kind: Kind
+    where: str
+    references: tuple[Reference, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A named number or array in the SI unit stated, and its origin. `value` is None for a gap."""
+
+    name: str
+    value: Any
+    unit: str
+    origin: Origin
+    gap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A quantity on a worksheet; a computed one remembers its equation and what it was computed from."""
+
+    quantity: Quantity
+    equation: Callable[..., Any] | None = None
+    arguments: dict[str, str] = field(default_factory=dict)
+    own_error: LogError = EXACT
+
+
+class Worksheet:
+    """Named quantities in the order in which they were written down."""
+
+    def __init__(self, given: Iterable[Quantity] = ()) -> None:
+        self._cells: dict[str, Cell] = {}
+        self._errors: dict[str, LogError] = {}
+        for quantity in given:
+            self.give(quantity)
+
+    def give(self, quantity: Quantity, error: LogError = EXACT) -> Any:
+        """Write down a quantity that came from outside; its value is returned."""
+        return self._write(Cell(quantity, own_error=error))
+
+    def compute(
+        self, name: str, equation: Callable[..., Any], /, unit: str, error: LogError = EXACT, **arguments: str
+    ) -> Any:
+        """Apply an equation to quantities on the sheet, named argument by argument, and write down the result."""
+        needed = {argument: self._cells[cell].quantity for argument, cell in arguments.items()}
+        gap = next((q.gap for q in needed.values() if q.value is None), "")
+        value = None if gap else equation(**{argument: q.value for argument, q in needed.items()})
+        quantity = Quantity(name, value, unit, Origin("equation", equation.__name__), gap)
+        return self._write(Cell(quantity, equation, arguments, error))
+
+    def _write(self, cell: Cell) -> Any:
+        name = cell.quantity.name
+        if name in self._cells:
+            raise ValueError(f"{name} is already on the worksheet")
+        self._cells[name] = cell
+        return cell.quantity.value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._cells
+
+    def __iter__(self) -> Iterator[Cell]:
+        return iter(self._cells.values())
+
+    def __getitem__(self, name: str) -> Cell:
+        return self._cells[name]
+
+    def value(self, name: str) -> Any:
+        """The value of a quantity, None where it is a gap."""
+        return self._cells[name].quantity.value
+
+    def need(self, name: str) -> Any:
+        """The value of a quantity that the answer cannot do without; a gap raises `MissingFact`."""
+        quantity = self._cells[name].quantity
+        if quantity.value is None:
+            raise MissingFact(f"{name} cannot be computed: {quantity.gap}")
+        return quantity.value
+
+    def lineage(self, name: str) -> list[Cell]:
+        """A quantity and everything it was computed from, inputs first."""
+        wanted, queue = {name}, [name]
+        while queue:
+            fresh = set(self._cells[queue.pop()].arguments.values()) - wanted
+            wanted |= fresh
+            queue.extend(fresh)
+        return [cell for cell in self if cell.quantity.name in wanted]
+
+    def error(self, name: str) -> LogError:
+        """The error that a quantity has of its own and inherits from its arguments, correlations kept."""
+        if name not in self._errors:
+            cell = self._cells[name]
+            if cell.quantity.value is None:
+                self._errors[name] = unmeasured(cell.quantity.gap)
+            elif cell.equation is None:
+                self._errors[name] = cell.own_error
+            else:
+                values = {argument: self.value(source) for argument, source in cell.arguments.items()}
+                errors = {argument: self.error(source) for argument, source in cell.arguments.items()}
+                self._errors[name] = inherit(cell.equation, values, errors, cell.own_error)
+        return self._errors[name]

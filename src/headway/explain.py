@@ -97,7 +97,7 @@ def at_index(value: Any, index: tuple[int, ...]) -> Any:
 
 def _index(sheet: Worksheet, at: Mapping[str, float]) -> tuple[int, ...]:
     """The position of the point to write out: the given cells that vary are the axes, middle unless `at` says."""
-    arrays = {c.quantity.name: np.asarray(c.quantity.value) for c in sheet if np.ndim(c.quantity.value or 0) > 0}
+    arrays = {c.quantity.name: np.asarray(c.quantity.value) for c in sheet if np.ndim(c.quantity.value) > 0}
     size = max((array.ndim for array in arrays.values()), default=0)
     index = [0] * size
     for cell in sheet:

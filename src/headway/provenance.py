@@ -90,6 +90,10 @@ class Worksheet:
         self._cells[name] = cell
         return cell.quantity.value
 
+    def drop(self, name: str) -> None:
+        """Take a given quantity off the sheet, to compute it instead."""
+        del self._cells[name]
+
     def __contains__(self, name: object) -> bool:
         return name in self._cells
 

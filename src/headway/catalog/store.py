@@ -110,3 +110,13 @@ def read_model(name: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | 
             text = (DATA / "models" / facts["file"]).read_text("utf-8")
             return known, facts, json.loads(text)
     return None
+
+
+@functools.cache
+def defaults() -> Mapping[str, Mapping[str, Any]]:
+    """What a result assumes where nobody says otherwise, with the reasons."""
+    table = tomllib.loads((DATA / "defaults.toml").read_text("utf-8"))
+    return {
+        name: row | {"references": (Reference(row["from"], row["checked"]),) if "from" in row else ()}
+        for name, row in table.items()
+    }

@@ -17,6 +17,71 @@ from headway.equations._namespace import arrays, namespace
 Array = Any  # a number or an array of any array-API library
 
 
+def system_flop_per_s(chips: Array, flop_per_s: Array) -> Array:
+    """Peak arithmetic of all chips that work at the same moment. [FLOP/s]
+
+        rate = chips * flop_per_s
+
+    chips: chips that work at the same moment; the stages of a pipeline do not [chips]
+    flop_per_s: dense peak of one chip [FLOP/s]
+
+    Source: lecture 00:32:09.
+
+    >>> system_flop_per_s(72, 5e15) / 1e15
+    360.0
+    """
+    return chips * flop_per_s
+
+
+def system_bandwidth_bytes_per_s(chips: Array, bandwidth_bytes_per_s: Array) -> Array:
+    """Memory bandwidth of all chips that read at the same moment. [B/s]
+
+        rate = chips * bandwidth_bytes_per_s
+
+    chips: chips that read at the same moment; the stages of a pipeline do not [chips]
+    bandwidth_bytes_per_s: memory bandwidth of one chip [B/s]
+
+    Source: lecture 00:32:09: what a larger scale-up domain buys is bandwidth.
+    Valid: for what is sharded over the chips and not replicated.
+
+    >>> system_bandwidth_bytes_per_s(72, 8e12) / 1e12
+    576.0
+    """
+    return chips * bandwidth_bytes_per_s
+
+
+def read_params(total_params: Array, lookup_params: Array) -> Array:
+    """Parameters that a pass streams: all but an input embedding, of which it looks up single rows. [params]
+
+        params = total_params - lookup_params
+
+    total_params: parameters of the model [params]
+    lookup_params: parameters of an untied input embedding, 0 where it is tied to the head [params]
+
+    Source: derived here; the embedding is 6.5 % of Llama-3.1-8B and 14 % of gpt-oss-20b.
+
+    >>> read_params(8.0e9, 0.5e9) / 1e9
+    7.5
+    """
+    return total_params - lookup_params
+
+
+def pass_flop(matmul_flop: Array, attention_flop: Array) -> Array:
+    """Arithmetic of a pass: weights and attention. [FLOP]
+
+        flop = matmul_flop + attention_flop
+
+    matmul_flop: arithmetic with weights [FLOP]
+    attention_flop: arithmetic of attention [FLOP]
+
+    Source: arXiv 2211.05102 §2.
+
+    >>> pass_flop(74e9, 6e9) / 1e9
+    80.0
+    """
+    return matmul_flop + attention_flop
+
+
 def matmul_flop(batch: Array, pass_tokens: Array, active_params: Array, flop_per_param: Array = 2.0) -> Array:
     """Arithmetic of one pass, attention left out: one multiply-add per active parameter and token. [FLOP]
 
@@ -34,6 +99,39 @@ def matmul_flop(batch: Array, pass_tokens: Array, active_params: Array, flop_per
     74.0
     """
     return flop_per_param * active_params * batch * pass_tokens
+
+
+def tokens_in_pass(batch: Array, pass_tokens: Array) -> Array:
+    """New tokens of all sequences in one pass. [tokens]
+
+        tokens = batch * pass_tokens
+
+    batch: sequences in the pass [sequences]
+    pass_tokens: new tokens of each sequence [tokens]
+
+    Source: lecture 00:00:00.
+
+    >>> tokens_in_pass(64, 4)
+    256
+    """
+    return batch * pass_tokens
+
+
+def flop_per_sequence(pass_tokens: Array, active_params: Array, flop_per_param: Array = 2.0) -> Array:
+    """Arithmetic of one sequence in a pass, attention left out. [FLOP]
+
+        flop = flop_per_param * active_params * pass_tokens
+
+    pass_tokens: new tokens of the sequence [tokens]
+    active_params: parameters that one token multiplies [params]
+    flop_per_param: two, for one multiply-add [FLOP]
+
+    Source: arXiv 2211.05102 §2.
+
+    >>> flop_per_sequence(1, 37e9) / 1e9
+    74.0
+    """
+    return flop_per_param * active_params * pass_tokens
 
 
 def compute_time_s(flop: Array, flop_per_s: Array) -> Array:
@@ -87,6 +185,91 @@ def kv_bytes(batch: Array, context_tokens: Array, kv_bytes_per_token: Array) -> 
     return batch * context_tokens * kv_bytes_per_token
 
 
+def bytes_read(weights_bytes: Array, kv_bytes: Array) -> Array:
+    """All bytes that a pass must read. [B]
+
+        bytes = weights_bytes + kv_bytes
+
+    weights_bytes: weights [B]
+    kv_bytes: KV cache [B]
+
+    Source: lecture 00:00:00.
+
+    >>> bytes_read(671e9, 37e9) / 1e9
+    708.0
+    """
+    return weights_bytes + kv_bytes
+
+
+def stored_weight_bytes(
+    read_params: Array, weight_bytes_per_param: Array, lookup_params: Array, lookup_bytes_per_param: Array
+) -> Array:
+    """Memory that the weights take: those that a pass streams, and an input embedding of which it does not. [B]
+
+        bytes = read_params * weight_bytes_per_param + lookup_params * lookup_bytes_per_param
+
+    read_params: parameters that a pass streams [params]
+    weight_bytes_per_param: mean bytes of one of them, scales included [B]
+    lookup_params: parameters of an untied input embedding [params]
+    lookup_bytes_per_param: bytes of one of those [B]
+
+    Source: derived here.
+
+    >>> stored_weight_bytes(69.5e9, 2, 1.05e9, 2) / 1e9
+    141.1
+    """
+    return read_params * weight_bytes_per_param + lookup_params * lookup_bytes_per_param
+
+
+def usable_bytes(system_memory_bytes: Array, usable_memory_fraction: Array) -> Array:
+    """Memory left for weights and KV cache, once activations and the runtime have theirs. [B]
+
+        bytes = system_memory_bytes * usable_memory_fraction
+
+    system_memory_bytes: memory of all chips [B]
+    usable_memory_fraction: share that weights and KV may fill [1]
+
+    Source: derived here; serving engines take the share as a setting.
+
+    >>> usable_bytes(8 * 141e9, 0.9) / 1e9
+    1015.2
+    """
+    return system_memory_bytes * usable_memory_fraction
+
+
+def tokens_in_memory(context_tokens: Array, pass_tokens: Array) -> Array:
+    """Tokens of one sequence that are in the cache when a pass ends. [tokens]
+
+        tokens = context_tokens + pass_tokens
+
+    context_tokens: earlier tokens [tokens]
+    pass_tokens: new tokens [tokens]
+
+    Source: derived here: what a pass computes it also writes.
+
+    >>> tokens_in_memory(8000, 1)
+    8001
+    """
+    return context_tokens + pass_tokens
+
+
+def sequence_bytes(cached_tokens: Array, kv_bytes_per_token: Array) -> Array:
+    """KV cache of one sequence. [B]
+
+        bytes = cached_tokens * kv_bytes_per_token
+
+    cached_tokens: tokens of the sequence in the cache [tokens]
+    kv_bytes_per_token: KV cache of one token, all layers [B]
+
+    Source: lecture 00:00:00.
+    Valid: full attention without a fixed state.
+
+    >>> sequence_bytes(128_000, 70272) / 1e9
+    8.994816
+    """
+    return cached_tokens * kv_bytes_per_token
+
+
 def stream_time_s(bytes_read: Array, bandwidth_bytes_per_s: Array) -> Array:
     """Time to stream bytes from memory once, at the data-sheet bandwidth. [s]
 
@@ -101,6 +284,22 @@ def stream_time_s(bytes_read: Array, bandwidth_bytes_per_s: Array) -> Array:
     0.01
     """
     return bytes_read / bandwidth_bytes_per_s
+
+
+def per_sequence_s(t_s: Array, batch: Array) -> Array:
+    """The part of a time that one more sequence adds, where it grows in proportion to the batch. [s]
+
+        t = t_s / batch
+
+    t_s: time that grows in proportion to the batch [s]
+    batch: sequences in the pass [sequences]
+
+    Source: lecture 00:00:00, the slopes of the two lines.
+
+    >>> per_sequence_s(0.064, 64)
+    0.001
+    """
+    return t_s / batch
 
 
 def pass_time_s(
@@ -296,6 +495,38 @@ def tokens_per_s(batch: Array, pass_tokens: Array, step_s: Array) -> Array:
     128000.0
     """
     return batch * pass_tokens / step_s
+
+
+def tokens_per_s_per_chip(tokens_per_s: Array, chips: Array) -> Array:
+    """New tokens a second for each chip. [tokens/s]
+
+        rate = tokens_per_s / chips
+
+    tokens_per_s: rate of the system [tokens/s]
+    chips: chips of the system [chips]
+
+    Source: the unit of throughput in which systems are compared.
+
+    >>> tokens_per_s_per_chip(128000, 64)
+    2000.0
+    """
+    return tokens_per_s / chips
+
+
+def tokens_per_s_per_user(pass_tokens: Array, step_s: Array) -> Array:
+    """New tokens a second that one sequence sees. [tokens/s]
+
+        rate = pass_tokens / step_s
+
+    pass_tokens: new tokens of each sequence [tokens]
+    step_s: time of one pass [s]
+
+    Source: lecture 00:00:00.
+
+    >>> tokens_per_s_per_user(1, 0.020)
+    50.0
+    """
+    return pass_tokens / step_s
 
 
 def mfu(flop: Array, step_s: Array, flop_per_s: Array) -> Array:

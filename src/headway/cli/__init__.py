@@ -1,0 +1,79 @@
+"""The command. Thin: parse, call the library, format.
+
+Commands are imported when they are called, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from headway.errors import HeadwayError, UnknownName
+
+# command -> (module, what it answers)
+COMMANDS = {
+    "roofline": ("headway.cli.roofline", "time, cost and balance of one pass, over batch, context or pass length"),
+    "model": ("headway.cli.model", "what a model weighs, multiplies and keeps, part by part"),
+    "catalog": ("headway.cli.catalog", "chips, systems and memory tiers, every figure with its source"),
+    "demo": ("headway.cli.demo", "the main job on DeepSeek-V3 and a GB200 NVL72, with a picture"),
+}
+
+
+def run() -> None:
+    """Entry point of the `headway` command."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; the exit status is 0, 2 (bad input), 3 (cannot be done) or 130 (interrupted)."""
+    try:
+        return _dispatch(list(arguments))
+    except HeadwayError as error:
+        return _complain(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return _complain("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keep the interpreter's own flush quiet
+        return 0
+    except MemoryError:
+        return _complain("the question needs more memory than there is; ask for fewer points", 2)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        from headway import __version__  # noqa: PLC0415
+
+        print(f"headway {__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        raise UnknownName("command", command, COMMANDS)
+    status: int = importlib.import_module(COMMANDS[command][0]).main(rest)
+    return status
+
+
+def usage() -> str:
+    """The top-level help."""
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name.ljust(width)}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "headway: what it costs to serve and train a language model, and why.",
+            "",
+            "usage: headway COMMAND ...",
+            "",
+            *rows,
+            "",
+            "headway COMMAND --help explains a command. Every command has --json and --explain.",
+        ]
+    )
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"headway: {' '.join(message.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,57 @@
+"""How results are written: JSON without NaN, tables with units in their headers, prose on lines that fit."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+WIDTH = 110
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: lists for arrays, None for what is masked, unknown or not finite."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def has_null(value: Any) -> bool:
+    """Whether a plain value is None or holds None anywhere."""
+    return value is None or (isinstance(value, list) and any(map(has_null, value)))
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """One JSON object on standard output."""
+    print(json.dumps(plain(result), allow_nan=False, ensure_ascii=False))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0) -> str:
+    """Columns in line, numbers to the right; the first `left` columns to the left."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    def line(cells: Sequence[str]) -> str:
+        placed = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
+        return "  ".join(placed).rstrip()
+    return "\n".join([line(header), *map(line, rows)])
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Prose on lines of readable length."""
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False,
+                         break_long_words=False)  # fmt: skip
+
+
+def thinned(count: int, most: int) -> list[int]:
+    """Positions of at most `most` rows out of `count`, both ends kept."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})

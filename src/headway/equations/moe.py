@@ -1,0 +1,208 @@
+"""Mixture of experts: which weights a batch fetches, who fetches most, and what it sends.
+
+Routing is taken as uniform: every token picks its experts at random, none favoured. Real routing is worse.
+
+The sources: DeepSeek-V3, arXiv 2412.19437, and its deployment notes (github.com/deepseek-ai/open-infra-index, day 6);
+R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times); B. David and H. Nagaraja, "Order
+Statistics", 3rd ed. 2003, §2.1, for the expectation of a maximum.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from headway.equations._namespace import arrays, namespace
+
+Array = Any  # a number or an array of any array-API library
+
+_NEVER = 1e-300  # stands for a probability of zero where a logarithm is taken
+
+
+def routed_params(moe_layers: Array, n_experts: Array, d_model: Array, d_expert: Array, matrices: Array = 3.0) -> Array:
+    """Parameters of all routed experts. [params]
+
+        params = moe_layers * n_experts * matrices * d_model * d_expert
+
+    moe_layers: layers with routed experts [layers]
+    n_experts: routed experts per layer [experts]
+    d_model: width of the model [1]
+    d_expert: inner width of one expert [1]
+    matrices: matrices per expert, three with a gate [1]
+
+    Source: arXiv 2412.19437 (V3 config).
+
+    >>> routed_params(58, 256, 7168, 2048) / 1e9
+    653.908770816
+    """
+    return moe_layers * n_experts * matrices * d_model * d_expert
+
+
+def hit_probability(tokens: Array, n_experts: Array, experts_per_token: Array) -> Array:
+    """Probability that a given expert is chosen by at least one token of a pass. [1]
+
+        probability = 1 - (1 - experts_per_token / n_experts)**tokens
+
+    tokens: tokens that the pass carries, all sequences together [tokens]
+    n_experts: routed experts per layer [experts]
+    experts_per_token: routed experts that one token uses [experts]
+
+    Source: derived here. At one token it is the active share, so that what is fetched equals what is active.
+
+    >>> hit_probability(1, 256, 8), hit_probability(32, 256, 8)
+    (0.03125, 0.6379...)
+    """
+    return 1 - (1 - experts_per_token / n_experts) ** tokens
+
+
+def fetched_params(rest_params: Array, routed_params: Array, hit_share: Array) -> Array:
+    """Parameters that a pass reads: all that every token uses, and the routed experts that are hit. [params]
+
+        params = rest_params + routed_params * hit_share
+
+    rest_params: parameters that every token uses: attention, shared experts, dense layers, output [params]
+    routed_params: parameters of all routed experts [params]
+    hit_share: share of the routed experts read: `hit_probability` for the bytes in sum, `busiest_rank_share` for the
+      time, which under expert parallelism waits for the busiest rank [1]
+
+    Source: derived here; the lecture, 00:00:00, reads every expert always (a share of 1).
+
+    >>> fetched_params(17.1e9, 653.9e9, hit_probability(32, 256, 8)) / 1e9
+    434.2...
+    """
+    return rest_params + routed_params * hit_share
+
+
+def busiest_rank_share(hit_probability: Array, experts_per_rank: int, n_ranks: Array) -> Array:
+    """Share of its experts that the busiest rank of a layer must read, on average over passes. [1]
+
+        share = Σ_{j=1..n} (1 - P(X < j)^n_ranks) / n,  X ~ Binomial(n, hit_probability),  n = experts_per_rank
+
+    hit_probability: probability that an expert is hit in the pass [1]
+    experts_per_rank: experts of one layer that a rank holds [experts]
+    n_ranks: ranks over which the experts of a layer are spread [ranks]
+
+    Source: H. David and H. Nagaraja 2003, Order Statistics, of independent binomial counts; derived here.
+    Valid: ranks counted as independent: within 3 % for layers of 64 experts and more; with fewer experts it is low
+    when a pass holds few copies (10 % for one token choosing 2 of 8, a third for 1 of 16).
+
+    >>> round(float(busiest_rank_share(hit_probability(1, 256, 8), 4, 64)), 3)
+    0.328
+    """
+    return _mean_of_largest(experts_per_rank, hit_probability, n_ranks) / experts_per_rank
+
+
+def rank_imbalance(hit_probability: Array, experts_per_rank: int, n_ranks: Array) -> Array:
+    """Experts read by the busiest rank over the mean of all ranks. [1]
+
+        ratio = busiest_rank_share(hit_probability, experts_per_rank, n_ranks) / hit_probability
+
+    hit_probability: probability that an expert is hit in the pass [1]
+    experts_per_rank: experts of one layer that a rank holds [experts]
+    n_ranks: ranks over which the experts of a layer are spread [ranks]
+
+    Source: derived here.
+    Valid: some expert is hit; the limit for few hits is the number of ranks.
+
+    >>> round(float(rank_imbalance(hit_probability(8, 256, 8), 4, 64)), 2)
+    3.41
+    """
+    return busiest_rank_share(hit_probability, experts_per_rank, n_ranks) / hit_probability
+
+
+def busiest_load_tokens(copies: int, n_bins: Array) -> Array:
+    """Token copies that the busiest of a layer's experts, or ranks, has to work through, on average. [tokens]
+
+        load = Σ_{j=1..copies} (1 - P(X < j)^n_bins),  X ~ Binomial(copies, 1 / n_bins)
+
+    copies: copies of tokens sent in the pass: tokens times experts per token [tokens]
+    n_bins: experts, or ranks, among which they fall [1]
+
+    Source: H. David and H. Nagaraja 2003, Order Statistics, of independent binomial counts; derived here.
+    Valid: uniform routing. A grouped matrix product takes as long as its largest group.
+
+    >>> round(float(busiest_load_tokens(75 * 256, 256)) / 75, 2)
+    1.34
+    """
+    return _mean_of_largest(copies, 1 / n_bins, n_bins)
+
+
+def load_imbalance(n_bins: Array, mean_load: Array) -> Array:
+    """Load of the busiest expert or rank over the mean: an upper estimate in closed form. [1]
+
+        ratio = 1 + sqrt(2 * ln(n_bins) / mean_load)
+
+    n_bins: experts, or ranks, among which the copies fall [1]
+    mean_load: token copies per bin, on average [tokens]
+
+    Source: the largest of n Gaussians of variance `mean_load` lies about sqrt(2 ln n) deviations above the mean.
+    Valid: a mean load of several tokens; `busiest_load_tokens` is the sum without the approximation.
+
+    >>> round(float(load_imbalance(256, 75)), 3)
+    1.385
+    """
+    xp = namespace(n_bins, mean_load)
+    bins, load = arrays(xp, n_bins, mean_load)
+    return 1 + xp.sqrt(2 * xp.log(bins) / load)
+
+
+def distinct_ranks_hit(n_experts: Array, n_ranks: Array, experts_per_token: int) -> Array:
+    """Ranks, or nodes, that hold at least one of a token's experts, on average. [ranks]
+
+        missed = Π_{i=0..experts_per_token-1} max(n_experts - n_experts / n_ranks - i, 0) / (n_experts - i)
+        ranks = n_ranks * (1 - missed)
+
+    n_experts: routed experts per layer [experts]
+    n_ranks: ranks over which they are spread evenly [ranks]
+    experts_per_token: routed experts that one token uses, all different [experts]
+
+    Source: the hypergeometric probability of missing a rank; derived here. One copy per rank instead of one per expert
+    makes this the number of copies.
+    Valid: at least as many experts as a token uses; no limit on nodes per token (DeepSeek-V3 allows four).
+
+    >>> round(float(distinct_ranks_hit(256, 8, 8)), 4), round(float(distinct_ranks_hit(256, 64, 8)), 4)
+    (5.2947, 7.6758)
+    """
+    xp = namespace(n_experts, n_ranks)
+    elsewhere, experts = arrays(xp, n_experts - n_experts / n_ranks, n_experts)
+    missed = xp.ones_like(elsewhere)
+    for drawn in range(experts_per_token):
+        missed = missed * xp.maximum(elsewhere - drawn, xp.zeros_like(elsewhere)) / (experts - drawn)
+    return n_ranks * (1 - missed)
+
+
+def all_to_all_bytes(
+    copies_per_token: Array, d_model: Array, dispatch_bytes_per_element: Array, combine_bytes_per_element: Array
+) -> Array:
+    """Bytes that one token sends to its experts and gets back from them in one layer. [B]
+
+        bytes = copies_per_token * d_model * (dispatch_bytes_per_element + combine_bytes_per_element)
+
+    copies_per_token: experts per token, or `distinct_ranks_hit` where one copy serves all experts of a rank [1]
+    d_model: width of the model [1]
+    dispatch_bytes_per_element: bytes of one element on the way out, scales included [B]
+    combine_bytes_per_element: bytes of one element on the way back [B]
+
+    Source: derived here; with the scales of fp8 it meets github.com/deepseek-ai/DeepEP's table to 2.5 %.
+    Valid: counts the copies that stay on the sender's own rank; they are 1 / ranks of all.
+
+    >>> all_to_all_bytes(8, 7168, 1, 2)
+    172032
+    """
+    return copies_per_token * d_model * (dispatch_bytes_per_element + combine_bytes_per_element)
+
+
+def _mean_of_largest(trials: int, probability: Array, draws: Array) -> Array:
+    """E[max] of independent Binomial(trials, probability) counts: the sum over j of P(max >= j)."""
+    xp = namespace(probability, draws)
+    p, n = (xp.asarray(value)[..., None] * 1.0 for value in (probability, draws))
+    below = range(trials)  # P(X < j) for j = 1..trials needs the terms 0..trials-1
+    counts = xp.asarray([float(count) for count in below])
+    ways = xp.asarray(
+        [math.lgamma(trials + 1) - math.lgamma(count + 1) - math.lgamma(trials - count + 1) for count in below]
+    )
+    log_hit = xp.log(xp.maximum(p, xp.full_like(p, _NEVER)))
+    log_miss = xp.log(xp.maximum(1 - p, xp.full_like(p, _NEVER)))
+    terms = xp.exp(ways + counts * log_hit + (trials - counts) * log_miss)
+    at_most = xp.cumsum(terms, axis=-1)
+    return xp.sum(1 - xp.minimum(at_most, xp.ones_like(at_most)) ** n, axis=-1)

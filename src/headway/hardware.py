@@ -1,0 +1,133 @@
+"""A system: so many of one chip, in scale-up domains of so many, joined by a network.
+
+Written `h100-sxm:8` or `8xh100-sxm` (a chip and a count), `gb200-nvl72` (a catalogued system, or several: `:2`), or as
+the path of a TOML file that defines a chip or a system.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headway import catalog
+from headway.catalog.entries import SMALLEST
+from headway.errors import BadInput, UnknownName, shown
+from headway.model.dtypes import Dtype
+from headway.provenance import Origin, Quantity
+from headway.units import parse
+
+MOST_CHIPS = 10_000_000
+_COUNTED = re.compile(r"^(?:(?P<first>\d+)\s*x\s*(?P<of>.+)|(?P<name>.+?):(?P<last>-?[\w.]*))$", re.I)
+
+
+@dataclass(frozen=True)
+class System:
+    """A number of chips of one kind, and the figures of chip and system with their sources."""
+
+    name: str
+    title: str
+    chip: catalog.Entry
+    chips: int
+    rack: catalog.Entry | None = None
+
+    @property
+    def domain_chips(self) -> int:
+        """Chips in one scale-up domain; all of them where the size of a domain is not known."""
+        size = self.figure("domain_chips").value
+        return self.chips if size is None else min(self.chips, int(size))
+
+    @property
+    def domains(self) -> int:
+        """Scale-up domains, the last one perhaps not full."""
+        return math.ceil(self.chips / self.domain_chips)
+
+    def figure(self, name: str) -> Quantity:
+        """A figure of the system, else of its chip, else the gap that names itself."""
+        if self.rack is not None and name in self.rack.figures:
+            return self.rack.figures[name]
+        return self.chip.figure(name)
+
+    def peak(self, dtype: Dtype) -> Quantity:
+        """The dense rate at which a chip multiplies weights of a format: its own rate, or the next wider one."""
+        for rate in dtype.rates:
+            quantity = self.chip.figure(rate)
+            if quantity.value is not None:
+                note = f"weights in {dtype.name} are multiplied at the {rate.removesuffix('_flop_per_s')} rate"
+                origin = replace(quantity.origin, note="; ".join(filter(None, (note, quantity.origin.note))))
+                return replace(quantity, name="flop_per_s", origin=origin)
+        wanted = ", ".join(rate.removesuffix("_flop_per_s") for rate in dtype.rates)
+        gap = f"no source gave a rate of {self.chip.name} for {dtype.name} (looked for {wanted}); supply --set flop_per_s=..."
+        return Quantity("flop_per_s", None, "FLOP/s", Origin("catalog", f"accelerator {self.chip.name}"), gap)
+
+
+def load_system(spec: str, changes: Mapping[str, object] | None = None) -> System:
+    """A system from what a person writes; `changes` replace figures of its chip or of the system by name.
+
+    Raises `UnknownName` with the neighbours of a misspelt name, and `BadInput` for an impossible count.
+
+    >>> load_system("8xh100-sxm").chips, load_system("H100_SXM:16").domains, load_system("gb200-nvl72").chips
+    (8, 2, 72)
+    """
+    name, count = _split(spec)
+    own = {}
+    if name.endswith(".toml"):
+        own = {entry.name: entry for entry in catalog.read_file(Path(name))}
+        if not own:
+            raise BadInput(f"{shown(name)} defines no [[accelerator]] and no [[system]]")
+        found = next((e for e in own.values() if e.kind == "system"), next(iter(own.values())))
+        if found.kind == "memory_tier":
+            raise BadInput(f"{shown(name)} defines no [[accelerator]] and no [[system]]")
+    else:
+        found = catalog.entry(name, "accelerator", "system")
+    rack = found if found.kind == "system" else None
+    chip = found if rack is None else own.get(rack.texts["chip"]) or catalog.entry(rack.texts["chip"], "accelerator")
+    per_unit = 1
+    if rack is not None:
+        size = rack.figures.get("domain_chips") or chip.figures.get("domain_chips")
+        if size is None:
+            raise BadInput(f"system {rack.name} does not say how many chips it has; add domain_chips")
+        per_unit = int(size.value)
+    chips = per_unit * count
+    if chips > MOST_CHIPS:
+        raise BadInput(f"{chips:,} chips are more than the {MOST_CHIPS:,} that can be asked for")
+    system = System(found.name if count == 1 else f"{found.name}:{count}", found.title, chip, chips, rack)
+    return _changed(system, changes or {})
+
+
+def _split(spec: str) -> tuple[str, int]:
+    """The name and the count of a written system."""
+    text = spec.strip()
+    match = _COUNTED.match(text)
+    if match is None or (match["last"] is not None and catalog.resolve(text) is not None):
+        return text, 1
+    name, written = (match["of"], match["first"]) if match["first"] else (match["name"], match["last"])
+    if not written.isdigit():
+        raise BadInput(f"the count in {shown(spec)} must be a whole number, such as {name}:8")
+    count = int(written[:12])
+    if not 1 <= count <= MOST_CHIPS:
+        raise BadInput(f"the count in {shown(spec)} must be between 1 and {MOST_CHIPS:,}")
+    return name.strip(), count
+
+
+def _changed(system: System, changes: Mapping[str, object]) -> System:
+    """The same system with some figures replaced by the user's."""
+    chip, rack = dict(system.chip.figures), dict(system.rack.figures) if system.rack else None
+    for name, text in changes.items():
+        word = catalog.vocabulary().get(name)
+        if word is None or not {"accelerator", "system"} & set(word.of):
+            raise UnknownName("figure of a system", name, catalog.vocabulary())
+        value = parse(text, word.unit)
+        if value < SMALLEST:
+            raise BadInput(f"{name} must be positive, found {shown(text)}")
+        figure = Quantity(name, value, word.unit, Origin("user", f"--set {name}={text}"))
+        chip[name] = figure
+        if rack is not None and "system" in word.of:
+            rack[name] = figure
+    return replace(
+        system,
+        chip=replace(system.chip, figures=chip),
+        rack=None if system.rack is None or rack is None else replace(system.rack, figures=rack),
+    )

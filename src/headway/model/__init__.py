@@ -1,0 +1,1 @@
+"""Models: a config read into an architecture, and what it weighs, multiplies and keeps."""

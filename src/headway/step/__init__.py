@@ -1,0 +1,1 @@
+"""The time of one pass of a model on a system."""

@@ -1,0 +1,357 @@
+"""The first-order pass: the blackboard's equation on a real model and a real system, with everything it implies.
+
+By default the answer is the blackboard itself: `max(arithmetic, weights + KV)`. Refinements are added by name, each one
+the next-largest thing that the blackboard leaves out:
+
+* `expert-hits`: a small batch does not touch every expert, so fewer weights are read;
+* `attention`: scores and values are arithmetic too;
+* `communication`: the exchanges between the chips of one scale-up domain, not overlapped.
+
+The arrays broadcast over three axes: batch, context, pass length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from headway.catalog.entries import LARGEST
+from headway.catalog.store import defaults
+from headway.equations import attention, collectives, context, cost, moe, parallelism, roofline
+from headway.errors import BadInput, Infeasible, MissingFact, UnknownName, shown
+from headway.hardware import System
+from headway.model.model import Model
+from headway.provenance import Origin, Quantity, Worksheet
+from headway.uncertainty import DEFAULT_LEVEL, unmeasured
+from headway.units import format_si, parse
+
+REFINEMENTS = ("expert-hits", "attention", "communication")
+AXES = ("batch", "context_tokens", "pass_tokens")
+_WHY_NO_INTERVAL = "no error of the first-order pass has been measured yet; the operator model brings it"
+# Figures of a system that a pass uses, under the names they have on the worksheet.
+_FROM_SYSTEM = ("bandwidth_bytes_per_s", "memory_bytes", "scaleup_bytes_per_s", "rental_usd_per_s")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a model and a system; the only place where these defaults are written."""
+
+    batch: Any = 64
+    context_tokens: Any = 8000
+    pass_tokens: Any = 1
+    refine: tuple[str, ...] = ()
+    beyond_memory: bool = False
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The time of a pass and what follows from it, over the axes batch, context and pass length.
+
+    Quantities are attributes, by the names of the worksheet: `step_s`, `t_compute_s`, `balance_batch`, … Arrays are
+    masked where the memory does not hold the weights and the KV cache, unless the question was asked beyond memory.
+    """
+
+    model: Model
+    system: System
+    question: Question
+    sheet: Worksheet
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self.sheet:
+            raise AttributeError(name)
+        return self.value(name)
+
+    def value(self, name: str) -> Any:
+        """A quantity of the worksheet, masked where the configuration does not fit; None for a gap."""
+        value = self.sheet.value(name)
+        if value is None or self._independent_of_fit(name):
+            return value
+        fits = np.asarray(self.fits)
+        if self.question.beyond_memory or fits.all():
+            return value
+        return np.ma.masked_array(np.broadcast_to(value, fits.shape), ~fits)
+
+    def _independent_of_fit(self, name: str) -> bool:
+        """Inputs, and what describes the machine and not a pass, hold whether or not the pass fits."""
+        cell = self.sheet[name]
+        return cell.equation is None or name in _OF_THE_MACHINE
+
+    @property
+    def fits(self) -> Any:
+        """Where weights and KV cache fit into the usable memory."""
+        return np.asarray(self.sheet.value("needed_bytes")) <= self.sheet.value("usable_bytes")
+
+    @property
+    def bound(self) -> Any:
+        """What sets the time of the pass: compute, weights, kv, or communication."""
+        value = self.sheet.value
+        compute, weights, kv, comm = np.broadcast_arrays(
+            *(np.asarray(value(t)) for t in ("t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s"))
+        )
+        memory = np.where(weights >= kv, "weights", "kv")
+        inner = np.where(compute >= weights + kv, "compute", memory)
+        return np.where(comm > np.maximum(compute, weights + kv), "communication", inner)
+
+    def interval(self, name: str, level: float = DEFAULT_LEVEL) -> tuple[Any, Any] | None:
+        """The interval of a quantity at a level, or None; `interval_reason` then says why."""
+        return self.sheet.error(name).interval(self.value(name), level)
+
+    def interval_reason(self, name: str) -> str:
+        """Why a quantity has no interval yet."""
+        return self.sheet.error(name).unmeasured
+
+
+_OF_THE_MACHINE = frozenset(
+    {"ridge", "balance_batch", "balance_batch_with_kv", "balance_context", "drain_s", "system_flop_per_s",
+     "system_bandwidth_bytes_per_s", "system_memory_bytes", "usable_bytes", "system_usd_per_s", "read_params",
+     "stored_weight_bytes", "needed_bytes", "largest_batch", "largest_context", "weights_bytes"}
+)  # fmt: skip
+
+
+def evaluate(model: Model, system: System, question: Question | None = None,
+             changes: Mapping[str, object] | None = None) -> Pass:  # fmt: skip
+    """The first-order pass of a model on a system.
+
+    `changes` replace quantities of the worksheet by name, as the user states them. Raises `BadInput` for numbers that
+    make no sense, `MissingFact` where a figure that the step needs is not known, `Infeasible` where no point fits.
+    """
+    asked = question or Question()
+    for name in asked.refine:
+        if name not in REFINEMENTS:
+            raise UnknownName("refinement", name, REFINEMENTS)
+    sheet = Worksheet(_given(model, system, asked, dict(changes or {})))
+    with np.errstate(all="ignore"):  # no KV cache means no limit from it: infinities are answers here
+        _compute(sheet, model, system, asked)
+    result = Pass(model, system, asked, sheet)
+    for needed in ("step_s", "needed_bytes"):
+        sheet.need(needed)
+    if not asked.beyond_memory and not np.any(result.fits):
+        raise Infeasible(_does_not_fit(result))
+    return result
+
+
+def _compute(sheet: Worksheet, model: Model, system: System, asked: Question) -> None:
+    """Write the whole pass down, each part from the ones before."""
+    _machine(sheet)
+    _arithmetic(sheet, asked)
+    _traffic(sheet, model, system, asked)
+    _memory(sheet)
+    sheet.compute("step_s", roofline.pass_time_s, unit="s", error=unmeasured(_WHY_NO_INTERVAL),
+                  t_compute_s="t_compute_s", t_weights_s="t_weights_s", t_kv_s="t_kv_s", t_comm_s="t_comm_s",
+                  t_overhead_s="t_overhead_s")  # fmt: skip
+    _consequences(sheet)
+
+
+def changeable(model: Model, system: System) -> list[str]:
+    """Names that `changes` may use: every given quantity of the worksheet."""
+    return [quantity.name for quantity in _given(model, system, Question(), {})]
+
+
+def _given(model: Model, system: System, asked: Question, changes: dict[str, object]) -> list[Quantity]:
+    """Every input of the pass with its origin, the user's changes put in their place."""
+    asked_for = Origin("user", "the question")
+    axes = [np.asarray(getattr(asked, axis), dtype=float) for axis in AXES]
+    shaped = [_along(values, position, axis) for position, (values, axis) in enumerate(zip(axes, AXES, strict=True))]
+    quantities = [
+        Quantity(axis, values, "tokens" if axis.endswith("tokens") else "sequences", asked_for)
+        for axis, values in zip(AXES, shaped, strict=True)
+    ]
+    quantities += model.quantities()
+    quantities.append(Quantity("chips", float(system.chips), "chips", Origin("user", f"--on {system.name}")))
+    quantities.append(Quantity("domain_chips", float(system.domain_chips), "chips", Origin("catalog", system.name)))
+    quantities.append(system.peak(model.weight_dtype))
+    quantities += [system.figure(name) for name in _FROM_SYSTEM]
+    quantities += [
+        Quantity(name, d["value"], d["unit"], Origin("default", d["note"], d["references"]))
+        for name, d in defaults().items()
+    ]
+    known = {quantity.name for quantity in quantities}
+    for name in changes:
+        if name not in known:
+            raise UnknownName("quantity to set", name, known)
+    return [_as_array(_changed(quantity, changes)) for quantity in quantities]
+
+
+def _as_array(quantity: Quantity) -> Quantity:
+    """Plain numbers as NumPy's, whose division by zero is infinity and no exception."""
+    value = quantity.value
+    return quantity if value is None else replace(quantity, value=np.float64(value) if np.ndim(value) == 0 else value)
+
+
+def _along(values: np.ndarray[Any, Any], position: int, axis: str) -> Any:
+    """One axis of the grid: a list lies along its own dimension, a single number along none."""
+    least = 0 if axis == "context_tokens" else 1
+    if values.ndim > 1 or values.size == 0:
+        raise BadInput(f"{axis} must be a number or a list of numbers")
+    if not np.all(np.isfinite(values)) or np.any(values < least) or np.any(values > LARGEST):
+        raise BadInput(f"{axis} must be {least} or more, found {shown(values.tolist())}")
+    if values.ndim == 0:
+        return np.float64(values)
+    return values.reshape([-1 if i == position else 1 for i in range(len(AXES))])
+
+
+def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
+    if quantity.name not in changes:
+        return quantity
+    if quantity.name in AXES:
+        option = {"batch": "--batch", "context_tokens": "--context", "pass_tokens": "--pass"}[quantity.name]
+        raise BadInput(f"{quantity.name} is set with {option}")
+    text = changes[quantity.name]
+    value = parse(text, quantity.unit)
+    least = 0.0 if quantity.name in _MAY_BE_ZERO else 1e-30
+    most = 1.0 if quantity.name == "usable_memory_fraction" else LARGEST
+    if not least <= value <= most:
+        asked = "positive" if most == LARGEST else "above 0 and at most 1"
+        raise BadInput(f"{quantity.name} must be {asked}, found {shown(text)}")
+    return Quantity(quantity.name, value, quantity.unit, Origin("user", f"--set {quantity.name}={text}"))
+
+
+_MAY_BE_ZERO = {"t_comm_s", "t_overhead_s", "lookup_params", "kv_bytes_per_token", "rental_usd_per_s",
+                "expansion_flop_per_token", "routed_params", "moe_layers"}  # fmt: skip
+
+
+def _write(sheet: Worksheet, rows: Iterable[tuple[str, Callable[..., Any], str, str]]) -> None:
+    """Compute rows of (name, equation, unit, arguments), an argument written `parameter=cell` or just `parameter`."""
+    for name, equation, unit, arguments in rows:
+        pairs = (word.partition("=") for word in arguments.split())
+        sheet.compute(name, equation, unit=unit, **{parameter: cell or parameter for parameter, _, cell in pairs})
+
+
+def _machine(sheet: Worksheet) -> None:
+    _write(sheet, [
+        ("system_flop_per_s", roofline.system_flop_per_s, "FLOP/s", "chips flop_per_s"),
+        ("system_bandwidth_bytes_per_s", roofline.system_bandwidth_bytes_per_s, "B/s", "chips bandwidth_bytes_per_s"),
+        ("system_memory_bytes", parallelism.domain_memory_bytes, "B",
+         "domain_chips=chips chip_memory_bytes=memory_bytes"),
+        ("system_usd_per_s", cost.system_usd_per_s, "USD/s", "chips chip_usd_per_s=rental_usd_per_s"),
+        ("drain_s", roofline.drain_s, "s", "memory_bytes bandwidth_bytes_per_s"),
+        ("ridge", roofline.ridge, "1", "flop_per_s weight_bytes_per_param bandwidth_bytes_per_s"),
+    ])  # fmt: skip
+
+
+def _arithmetic(sheet: Worksheet, asked: Question) -> None:
+    _write(sheet, [("matmul_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")])
+    flop = "matmul_flop"
+    if "attention" in asked.refine:
+        _write(sheet, [
+            ("attended_tokens", attention.mean_attended_tokens, "tokens", "pass_tokens context_tokens"),
+            ("latent_flop", attention.attention_flop, "FLOP", "batch pass_tokens attended_tokens pair_flop"),
+            ("expanded_flop", attention.attention_flop, "FLOP",
+             "batch pass_tokens attended_tokens pair_flop=expanded_pair_flop"),
+            ("expansion_flop", attention.expansion_flop, "FLOP", "batch context_tokens expansion_flop_per_token"),
+            ("attention_flop", attention.cheaper_attention_flop, "FLOP", "latent_flop expanded_flop expansion_flop"),
+            ("pass_flop", roofline.pass_flop, "FLOP", "matmul_flop attention_flop"),
+        ])  # fmt: skip
+        flop = "pass_flop"
+    _write(sheet, [
+        ("t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s=system_flop_per_s"),
+        ("read_params", roofline.read_params, "params", "total_params lookup_params"),
+        ("balance_batch", roofline.balance_batch, "sequences", "ridge read_params active_params pass_tokens"),
+    ])  # fmt: skip
+
+
+def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) -> None:
+    read = "read_params"
+    if "expert-hits" in asked.refine and sheet.value("n_experts") is not None:
+        _write(sheet, [
+            ("tokens_in_pass", roofline.tokens_in_pass, "tokens", "batch pass_tokens"),
+            ("hit_share", moe.hit_probability, "1", "tokens=tokens_in_pass n_experts experts_per_token"),
+            ("rest_params", roofline.read_params, "params", "total_params=read_params lookup_params=routed_params"),
+            ("fetched_params", moe.fetched_params, "params", "rest_params routed_params hit_share"),
+        ])  # fmt: skip
+        read = "fetched_params"
+    _write(sheet, [
+        ("weights_bytes", roofline.weights_bytes, "B", f"read_params={read} weight_bytes_per_param"),
+        ("t_weights_s", roofline.stream_time_s, "s",
+         "bytes_read=weights_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
+        ("kv_bytes", roofline.kv_bytes, "B", "batch context_tokens kv_bytes_per_token"),
+        ("t_kv_s", roofline.stream_time_s, "s",
+         "bytes_read=kv_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
+    ])  # fmt: skip
+    if "communication" in asked.refine and system.chips > 1:
+        _communication(sheet, model, system)
+
+
+def _communication(sheet: Worksheet, model: Model, system: System) -> None:
+    """Replace the blackboard's zero by the exchanges of experts (MoE) or of tensor-parallel slices (dense)."""
+    if system.domains > 1:
+        raise MissingFact(f"the refinement 'communication' covers one scale-up domain; {system.name} has "
+                          f"{system.domains}; ask for {system.domain_chips} chips or fewer, or leave it out")  # fmt: skip
+    sheet.drop("t_comm_s")
+    if model.architecture is None or model.architecture.experts is None:
+        _write(sheet, [
+            ("activation_bytes", collectives.activation_bytes, "B",
+             "batch pass_tokens hidden_size value_bytes=combine_bytes_per_element"),
+            ("t_comm_s", collectives.tensor_parallel_s, "s",
+             "n_layers activation_bytes n_ranks=chips bandwidth_bytes_per_s=scaleup_bytes_per_s"),
+        ])  # fmt: skip
+        return
+    _write(sheet, [
+        ("exchanged_bytes_per_token", moe.all_to_all_bytes, "B",
+         "copies_per_token=experts_per_token d_model=hidden_size dispatch_bytes_per_element combine_bytes_per_element"),
+        ("t_comm_s", collectives.expert_parallel_s, "s",
+         "batch pass_tokens exchanged_bytes_per_token moe_layers n_ranks=chips "
+         "bandwidth_bytes_per_s=scaleup_bytes_per_s"),
+    ])  # fmt: skip
+
+
+def _memory(sheet: Worksheet) -> None:
+    _write(sheet, [
+        ("stored_weight_bytes", roofline.stored_weight_bytes, "B",
+         "read_params weight_bytes_per_param lookup_params lookup_bytes_per_param"),
+        ("usable_bytes", roofline.usable_bytes, "B", "system_memory_bytes usable_memory_fraction"),
+        ("cached_tokens", roofline.tokens_in_memory, "tokens", "context_tokens pass_tokens"),
+        ("sequence_bytes", roofline.sequence_bytes, "B", "cached_tokens kv_bytes_per_token"),
+        ("needed_bytes", context.needed_memory_bytes, "B",
+         "batch weights_bytes=stored_weight_bytes sequence_bytes"),
+        ("largest_batch", context.capacity_batch, "sequences",
+         "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes sequence_bytes"),
+        ("largest_context", context.capacity_context, "tokens",
+         "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes batch kv_bytes_per_token"),
+    ])  # fmt: skip
+
+
+def _consequences(sheet: Worksheet) -> None:
+    _write(sheet, [
+        ("t_compute_per_sequence_s", roofline.per_sequence_s, "s", "t_s=t_compute_s batch"),
+        ("t_kv_per_sequence_s", roofline.per_sequence_s, "s", "t_s=t_kv_s batch"),
+        ("balance_batch_with_kv", roofline.balance_batch_with_kv, "sequences",
+         "t_weights_s t_compute_per_sequence_s t_kv_per_sequence_s"),
+        ("flop_per_sequence", roofline.flop_per_sequence, "FLOP", "active_params pass_tokens"),
+        ("balance_context", roofline.balance_context, "tokens",
+         "flop_per_sequence flop_per_s kv_bytes_per_token bandwidth_bytes_per_s"),
+        ("beat_s", roofline.beat_s, "s", "drain_s step_s"),
+        ("worst_latency_s", roofline.worst_latency_s, "s", "beat_s step_s"),
+        ("tokens_per_s", roofline.tokens_per_s, "tokens/s", "batch pass_tokens step_s"),
+        ("tokens_per_s_per_chip", roofline.tokens_per_s_per_chip, "tokens/s", "tokens_per_s chips"),
+        ("tokens_per_s_per_user", roofline.tokens_per_s_per_user, "tokens/s", "pass_tokens step_s"),
+        ("mfu", roofline.mfu, "1", "flop=matmul_flop step_s flop_per_s=system_flop_per_s"),
+        ("bytes_read", roofline.bytes_read, "B", "weights_bytes kv_bytes"),
+        ("mbu", roofline.mbu, "1", "bytes_read step_s bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
+        ("cost_per_token_usd", cost.cost_per_token_usd, "USD/token",
+         "step_s price_usd_per_s=system_usd_per_s batch pass_tokens"),
+    ])  # fmt: skip
+
+
+def _does_not_fit(result: Pass) -> str:
+    """The arithmetic of a refusal, and the nearest thing that fits."""
+    value, system = result.sheet.value, result.system
+    weights, usable = value("stored_weight_bytes"), value("usable_bytes")
+    head = f"{result.model.name} does not fit on {system.name}"
+    share = value("usable_memory_fraction")
+    room = f"{system.chips} x {format_si(value('memory_bytes'), 'B')} x {share:g} = {format_si(usable, 'B')}"
+    chips_for = -(-weights // (value("memory_bytes") * share))
+    if weights > usable:
+        return (f"{head}: weights {format_si(weights, 'B')} > {room}; "
+                f"the weights alone need {chips_for:,.0f} chips, or a narrower --weight-dtype")  # fmt: skip
+    smallest = np.argmin(np.asarray(value("needed_bytes")))
+    kv = float(np.asarray(value("needed_bytes")).ravel()[smallest]) - weights
+    batch = float(np.max(value("largest_batch")))
+    context_tokens = float(np.max(value("largest_context")))
+    nearest = f"{batch:,.0f} sequences at the shortest context asked" if batch >= 1 else "not one such sequence"
+    return (f"{head}: weights {format_si(weights, 'B')} + KV cache {format_si(kv, 'B')} > {room}; it holds {nearest}, "
+            f"or {context_tokens:,.0f} tokens each at the smallest batch asked")  # fmt: skip
+

@@ -38,7 +38,8 @@ EQUATIONS = [
 DOMAINS = {
     "acceptance": (0.05, 0.95), "utilisation": (0.05, 0.95), "load": (0.05, 0.95), "share": (0.05, 0.95),
     "kv_share": (0.05, 0.95), "overlap_share": (0.0, 1.0), "hit_share": (0.05, 0.95), "hit_probability": (0.05, 0.95),
-    "hit_rate": (0.05, 0.95), "usable_fraction": (0.5, 1.0), "usable_memory_fraction": (0.5, 1.0), "sharpness": (1.0, 8.0),
+    "hit_rate": (0.05, 0.95), "usable_fraction": (0.5, 1.0),
+    "usable_memory_fraction": (0.5, 1.0), "sharpness": (1.0, 8.0),
     "price_multiple": (1.5, 10.0), "speed_multiple": (1.2, 5.0), "draft_tokens": (1, 8),
     "n_experts": (64, 256), "experts_per_token": (1, 8), "n_ranks": (2, 64), "racks": (2, 8), "chips": (2, 64),
     "domain_chips": (8, 72), "ring_chips": (2, 16), "batch_limit": (2, 32), "servers": (1, 8),

@@ -67,7 +67,7 @@ def test_room_for_one_more_never_lengthens_a_wait(load, limit):
 
 @given(load=LOADS, limit=LIMITS)
 def test_a_server_that_need_not_wait_for_the_clock_waits_less(load, limit):
-    """A pass that starts when the last one ends beats a timetable of the same period, and serving apart is worse."""
+    """A pass that starts when the last one ends beats a timetable of the same period."""
     bulk, timetable = q.bulk_wait_s(load * limit, 1.0, limit), q.timetable_limited_wait_s(load * limit, 1.0, limit)
     assert 0 < bulk <= timetable * (1 + 1e-12)
 
@@ -446,11 +446,11 @@ def decode(seed, rate, output, steps, alpha, beta, gamma=0.0, kappa=0.0, geometr
 
 @pytest.mark.parametrize(
     ("rate", "geometric", "prompts"),
-    [(4.0, False, (40,)), (6.0, True, (40,)), (5.0, False, (10, 110)), (0.5, True, (40,))],
+    [(4.0, False, (40,)), (4.0, True, (40,)), (4.0, False, (10, 110)), (0.5, True, (40,))],
 )
 def test_a_simulated_continuous_batch_steps_as_computed(rate, geometric, prompts):
     """Mean step and batch follow the load for constant and geometric outputs, idle time taken out."""
-    output, alpha, beta, gamma, kappa = 30, 0.02, 6e-4, 5e-5, 5e-6
+    output, alpha, beta, gamma, kappa = 30, 0.02, 1e-3, 5e-4, 3e-5
     squared = output**2 + geometric * (output**2 - output)
     prompt = float(np.mean(prompts))
     load = q.continuous_load(
@@ -464,11 +464,11 @@ def test_a_simulated_continuous_batch_steps_as_computed(rate, geometric, prompts
         output_squared=squared,
     )
     runs = np.array([decode(s, rate, output, 4_000, alpha, beta, gamma, kappa, geometric, prompts) for s in range(8)])
-    idle = runs[:, 2].mean()
+    idle = runs[:, 2]
     step = q.continuous_step_s(alpha, load, idle)
-    assert agrees(runs[:, 0], step)
-    assert agrees(runs[:, 1], q.continuous_batch(rate, output, step, idle))
-    assert (idle > 0.3) == (rate < 1)
+    assert agrees(runs[:, 0] - step, 0)
+    assert agrees(runs[:, 1] - q.continuous_batch(rate, output, step, idle), 0)
+    assert (idle.mean() > 0.3) == (rate < 1)
 
 
 @pytest.mark.parametrize("geometric", [False, True])

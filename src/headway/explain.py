@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from headway.equations._docstring import equation
-from headway.provenance import Cell, Origin, Worksheet
+from headway.provenance import Cell, Origin, Reference, Worksheet
 from headway.units import format_si
 
 
@@ -29,9 +29,11 @@ def explain(result: Explained, *names: str, at: Mapping[str, float] | None = Non
     index = _index(sheet, at or {})
     wanted = {c.quantity.name for n in names or [c.quantity.name for c in sheet] for c in sheet.lineage(n)}
     cells = [cell for cell in sheet if cell.quantity.name in wanted]
+    pages = list(dict.fromkeys(r for cell in cells for r in cell.quantity.origin.references))
     computed = [_derivation(cell, sheet, index) for cell in cells if cell.equation is not None]
-    given = [_given(cell, index) for cell in cells if cell.equation is None]
-    return "\n".join(["Derivation", *computed, "", "Inputs", *given])
+    given = [_given(cell, index, pages) for cell in cells if cell.equation is None]
+    sources = [f"  [{i}] {page.where} (read {page.checked})" for i, page in enumerate(pages, start=1)]
+    return "\n".join(["Derivation", *computed, "", "Inputs", *given, *(["", "Sources", *sources] if sources else [])])
 
 
 def _derivation(cell: Cell, sheet: Worksheet, index: tuple[int, ...]) -> str:
@@ -45,7 +47,7 @@ def _derivation(cell: Cell, sheet: Worksheet, index: tuple[int, ...]) -> str:
         formula, {a: _text(sheet[name], index) for a, name in cell.arguments.items()} | _defaults(cell, stated.formulas)
     )
     lines = [f"  {quantity.name} = {symbols}", f"    = {numbers}", f"    = {_text(cell, index)}"]
-    return "\n".join([*lines, f"    {stated.summary} {stated.source}"])
+    return "\n".join([*lines, f"    {stated.summary} Source: {stated.source}"])
 
 
 def _defaults(cell: Cell, formulas: tuple[str, ...]) -> dict[str, str]:
@@ -74,16 +76,17 @@ def _text(cell: Cell, index: tuple[int, ...]) -> str:
     return "infinity" if np.isinf(value) else format_si(float(value), cell.quantity.unit)
 
 
-def _given(cell: Cell, index: tuple[int, ...]) -> str:
+def _given(cell: Cell, index: tuple[int, ...], pages: list[Reference]) -> str:
     quantity = cell.quantity
-    head = f"  {quantity.name} = {_text(cell, index)}" if quantity.value is not None else f"  {quantity.name}: gap"
-    return f"{head}  [{origin_text(quantity.origin)}]" + (f"\n    {quantity.gap}" if quantity.gap else "")
+    if quantity.value is None:
+        return f"  {quantity.name}: not known: {quantity.gap}"
+    marks = "".join(f" [{pages.index(page) + 1}]" for page in quantity.origin.references)
+    return f"  {quantity.name} = {_text(cell, index)}  ({origin_text(quantity.origin)}){marks}"
 
 
 def origin_text(origin: Origin) -> str:
-    """An origin on one line: who says so, with what remark, read where and when."""
-    pages = "; ".join(f"{r.where} (read {r.checked})" for r in origin.references)
-    return ". ".join(part for part in (f"{origin.kind}: {origin.where}", origin.note, pages) if part)
+    """An origin in words: who says so, and with what remark."""
+    return ". ".join(part for part in (f"{origin.kind}: {origin.where}".rstrip(": "), origin.note) if part)
 
 
 def at_index(value: Any, index: tuple[int, ...]) -> Any:

@@ -20,6 +20,7 @@ from headway.provenance import Origin, Quantity
 from headway.units import parse
 
 MOST_CHIPS = 10_000_000
+_OF_THE_RACK = ("power_w", "weight_kg", "domain_memory_bytes")  # a chip's figure does not stand in for these
 _COUNTED = re.compile(r"^(?:(?P<first>\d+)\s*x\s*(?P<of>.+)|(?P<name>.+?):(?P<last>-?[\w.]*))$", re.I)
 
 
@@ -46,8 +47,8 @@ class System:
 
     def figure(self, name: str) -> Quantity:
         """A figure of the system, else of its chip, else the gap that names itself."""
-        if self.rack is not None and name in self.rack.figures:
-            return self.rack.figures[name]
+        if self.rack is not None and (name in self.rack.figures or name in _OF_THE_RACK):
+            return self.rack.figure(name)
         return self.chip.figure(name)
 
     def peak(self, dtype: Dtype) -> Quantity:
@@ -59,7 +60,7 @@ class System:
                 origin = replace(quantity.origin, note="; ".join(filter(None, (note, quantity.origin.note))))
                 return replace(quantity, name="flop_per_s", origin=origin)
         wanted = ", ".join(rate.removesuffix("_flop_per_s") for rate in dtype.rates)
-        gap = f"no source gave a rate of {self.chip.name} for {dtype.name} (looked for {wanted}); supply --set flop_per_s=..."
+        gap = f"no source gave a rate of {self.chip.name} for {dtype.name} ({wanted}); supply --set flop_per_s=..."
         return Quantity("flop_per_s", None, "FLOP/s", Origin("catalog", f"accelerator {self.chip.name}"), gap)
 
 

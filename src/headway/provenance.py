@@ -74,14 +74,24 @@ class Worksheet:
         return self._write(Cell(quantity, own_error=error))
 
     def compute(
-        self, name: str, equation: Callable[..., Any], /, unit: str, error: LogError = EXACT, **arguments: str
+        self, name: str, equation: Callable[..., Any], unit: str, arguments: str, error: LogError = EXACT
     ) -> Any:
-        """Apply an equation to quantities on the sheet, named argument by argument, and write down the result."""
-        needed = {argument: self._cells[cell].quantity for argument, cell in arguments.items()}
+        """Apply an equation to quantities on the sheet and write down the result.
+
+        `arguments` names a quantity for each argument, as `parameter=quantity`, or just the name where they agree.
+        """
+        pairs = (word.partition("=") for word in arguments.split())
+        sources = {parameter: quantity or parameter for parameter, _, quantity in pairs}
+        needed = {parameter: self._cells[source].quantity for parameter, source in sources.items()}
         gap = next((q.gap for q in needed.values() if q.value is None), "")
-        value = None if gap else equation(**{argument: q.value for argument, q in needed.items()})
+        value = None if gap else equation(**{parameter: q.value for parameter, q in needed.items()})
         quantity = Quantity(name, value, unit, Origin("equation", equation.__name__), gap)
-        return self._write(Cell(quantity, equation, arguments, error))
+        return self._write(Cell(quantity, equation, sources, error))
+
+    def compute_all(self, rows: Iterable[tuple[str, Callable[..., Any], str, str]]) -> None:
+        """Compute rows of (name, equation, unit, arguments), in order."""
+        for row in rows:
+            self.compute(*row)
 
     def _write(self, cell: Cell) -> Any:
         name = cell.quantity.name

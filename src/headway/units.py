@@ -186,6 +186,8 @@ def format_si(value: float, unit: str, digits: int = 3) -> str:
     if abs(value) >= 1e6:
         scale, prefix = _prefix(value)
         return f"{_digits(value / scale, digits)}{prefix.replace('G', 'B')} {unit}"
+    if float(value).is_integer():
+        return f"{value:,.0f} {unit}"
     return f"{_digits(value, digits)} {unit}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from headway.catalog.entries import DATA, Entry, canonical, read_entry
 from headway.errors import BadInput, UnknownName, shown
-from headway.provenance import Reference
+from headway.provenance import Origin, Quantity, Reference
 
 KINDS = {"accelerator": "accelerators", "system": "systems", "memory_tier": "memory_tiers"}
 LARGEST_FILE_BYTES = 20_000_000
@@ -113,10 +113,12 @@ def read_model(name: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | 
 
 
 @functools.cache
-def defaults() -> Mapping[str, Mapping[str, Any]]:
+def defaults(purpose: str = "pass") -> Mapping[str, Quantity]:
     """What a result assumes where nobody says otherwise, with the reasons."""
     table = tomllib.loads((DATA / "defaults.toml").read_text("utf-8"))
-    return {
-        name: row | {"references": (Reference(row["from"], row["checked"]),) if "from" in row else ()}
-        for name, row in table.items()
-    }
+    found = {}
+    for name, row in table.items():
+        if row.get("for", "pass") == purpose:
+            references = (Reference(row["from"], row["checked"]),) if "from" in row else ()
+            found[name] = Quantity(name, row["value"], row["unit"], Origin("default", row["note"], references))
+    return found

@@ -47,12 +47,14 @@ class Parser(argparse.ArgumentParser):
     def add_model_options(self) -> None:
         """A model by name, id or path, or by bare numbers."""
         self.add_argument("model", nargs="?", metavar="MODEL",
-                          help="catalog name, Hugging Face id of a catalogued model, or path to a config.json")  # fmt: skip
+                          help="catalog name, Hugging Face id of a catalogued model, or a config.json")  # fmt: skip
         self.add_argument("--params", metavar="N", help="bare numbers instead: parameters in all, such as 671B")
         self.add_argument("--active", metavar="N", help="parameters that a token multiplies (default: all)")
         self.add_argument("--kv-bytes", metavar="BYTES", help="KV cache of one token, all layers, such as 70272")
         self.add_argument("--weight-dtype", metavar="DTYPE", help="format of the weights (default: the checkpoint's)")
-        self.add_argument("--kv-dtype", metavar="DTYPE", help="format of the KV cache (default: the checkpoint's, bf16)")
+        self.add_argument(
+            "--kv-dtype", metavar="DTYPE", help="format of the KV cache (default: the checkpoint's, bf16)"
+        )
 
     def add_set_option(self, what: str) -> None:
         """--set NAME=VALUE, repeated."""

@@ -20,8 +20,10 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, (np.ndarray, np.generic)):
         return plain(value.tolist())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
+    if isinstance(value, float):
+        if not np.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
     return value
 
 
@@ -38,16 +40,18 @@ def print_json(result: Mapping[str, Any]) -> None:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0) -> str:
     """Columns in line, numbers to the right; the first `left` columns to the left."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+
     def line(cells: Sequence[str]) -> str:
         placed = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
         return "  ".join(placed).rstrip()
+
     return "\n".join([line(header), *map(line, rows)])
 
 
-def wrapped(text: str, indent: str = "") -> str:
-    """Prose on lines of readable length."""
-    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False,
-                         break_long_words=False)  # fmt: skip
+def wrapped(text: str, bullet: str = "") -> str:
+    """Prose on lines of readable length, hanging from a bullet if there is one."""
+    return textwrap.fill(text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet),
+                         break_on_hyphens=False, break_long_words=False)  # fmt: skip
 
 
 def thinned(count: int, most: int) -> list[int]:

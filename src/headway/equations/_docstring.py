@@ -49,7 +49,7 @@ class Equation:
 @functools.cache
 def equation(function: Callable[..., Any]) -> Equation:
     """Read a function's docstring; a part that is missing comes out empty."""
-    blocks = inspect.getdoc(function).split("\n\n") if function.__doc__ else [""]
+    blocks = (inspect.getdoc(function) or "").split("\n\n")
     head = re.match(r"(.*?)\s*\[([^\]]*)\]$", " ".join(blocks[0].split()))
     summary, unit = head.groups() if head else (blocks[0], "")
     formulas = tuple(line.strip() for block in blocks for line in block.splitlines() if line.startswith("    "))

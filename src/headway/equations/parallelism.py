@@ -135,6 +135,22 @@ def pipeline_latency_s(pipeline_stages: Array, stage_s: Array, hops: Array, hop_
     return pipeline_stages * stage_s + hops * hop_s
 
 
+def scaleup_over_scaleout(scaleup_bytes_per_s: Array, scaleout_bytes_per_s: Array) -> Array:
+    """How much faster the links inside a scale-up domain are than the network between domains. [1]
+
+        ratio = scaleup_bytes_per_s / scaleout_bytes_per_s
+
+    scaleup_bytes_per_s: link bandwidth inside the domain, per chip and one way [B/s]
+    scaleout_bytes_per_s: network bandwidth out of the domain, per chip and one way [B/s]
+
+    Source: lecture 00:32:09, which says 8; it runs from 4 (H800) to 96 (TPU v5p pods).
+
+    >>> scaleup_over_scaleout(900e9, 50e9)
+    18.0
+    """
+    return scaleup_bytes_per_s / scaleout_bytes_per_s
+
+
 def link_time_ratio(scaleup_over_scaleout: Array, copies_per_token: Array, layers_per_stage: Array) -> Array:
     """Time on the fast links of a stage over time on the slow links between stages; from 1 on the slow ones hide. [1]
 

@@ -38,7 +38,8 @@ def _left_behind(arrivals: Array, batch_limit: Array) -> tuple[Array, Array]:
 
     At r = B/a, the saddle point of q, nothing cancels: a mean of 1e-30 keeps its digits, as it would not in Bailey's
     sum over roots, and B may be an array. The angle is spaced evenly in ln far from 0 and linearly near it, because
-    the integrand turns at 1 - a/B and at 1/sqrt(B), which may both be far below 1.
+    the integrand turns at 1 - a/B and at 1/sqrt(B), which may both be far below 1. The relative error is about
+    3e-15 / (1 - a/B), little more than the rounding of a and B itself causes.
     """
     nodes = 192
     xp = namespace(arrivals, batch_limit)
@@ -46,34 +47,43 @@ def _left_behind(arrivals: Array, batch_limit: Array) -> tuple[Array, Array]:
     growing, some = load >= 1, load > 0
     rho = xp.where(growing | ~some, 0.5 * xp.ones_like(load), load)[..., None]
     limit = (batch_limit * xp.ones_like(load))[..., None]
-    slack = 1 - rho
-
-    scale = xp.where(slack < limit**-0.5, slack, limit**-0.5) / 2
+    scale = xp.where(1 - rho < limit**-0.5, 1 - rho, limit**-0.5) / 2
     reach = 16 - xp.log(scale)
-    step = xp.arange(nodes + 1)
-    y = reach * step / nodes
-    x = scale * xp.sinh(y)
-    theta = math.pi * x / xp.sqrt(1 + x * x)
-    weight = scale * xp.cosh(y) / (1 + x * x) ** 1.5 * reach / nodes * xp.where(step > 0, 1.0, 0.5)
 
-    sine, cosine = xp.sin(theta / 2), xp.cos(theta / 2)
+    block = max(1, min(nodes, 2**20 // max(1, math.prod(load.shape))))  # nodes at a time, to bound the memory
+    mean, log_none = xp.zeros_like(load), xp.zeros_like(load)
+    for first in range(0, nodes, block):
+        node = xp.arange(first, min(first + block, nodes))
+        y = reach * node / nodes
+        x = scale * xp.sinh(y)
+        theta = math.pi * x / xp.sqrt(1 + x * x)
+        weight = scale * xp.cosh(y) / (1 + x * x) ** 1.5 * reach / nodes * xp.where(node > 0, 1.0, 0.5)
+        of_mean, of_none = _integrands(xp, rho, limit, theta)
+        mean, log_none = mean + xp.sum(of_mean * weight, axis=-1), log_none + xp.sum(of_none * weight, axis=-1)
+
+    mean = xp.where(growing, xp.inf, xp.where(some, mean, xp.zeros_like(mean)))
+    none = xp.where(growing, 0.0, xp.where(some, xp.exp(log_none), xp.ones_like(log_none)))
+    return mean, none
+
+
+def _integrands(xp: Any, rho: Array, limit: Array, theta: Array) -> tuple[Array, Array]:
+    """What `_left_behind` integrates, at z = e^(i theta) / rho; ln(1 - q) keeps its digits where |q| nears 0 or 1."""
+    slack, sine = 1 - rho, xp.sin(theta / 2)
     log_modulus = limit * (slack + xp.log(rho) - 2 * sine**2)
     modulus = xp.exp(log_modulus)
     argument = limit * (xp.sin(theta) - theta)
+    near = modulus > 0.5
     gap = -xp.expm1(log_modulus)  # 1 - |q|
-    log_gap = xp.where(modulus > 0.5, xp.log(gap), xp.log1p(-xp.where(modulus > 0.5, 0.5 + 0 * gap, modulus)))
+    log_gap = xp.where(near, xp.log(gap), xp.log1p(-xp.where(near, 0.5 * xp.ones_like(modulus), modulus)))
     turn = 2 * modulus * xp.sin(argument / 2) ** 2  # |q| - Re q
     real = log_gap + xp.log1p(2 * turn / gap**2) / 2  # ln(1 - q), its real part ...
     imaginary = -xp.arctan(modulus * xp.sin(argument) / (gap + turn))  # ... and its imaginary part
 
-    across, along = slack * cosine, (1 + rho) * sine
+    across, along = slack * xp.cos(theta / 2), (1 + rho) * sine
     distance = across**2 + along**2
-    mean = -rho * (real * (across**2 - along**2) + 2 * imaginary * across * along) / distance**2
-    log_none = rho * (real * (slack - 2 * sine**2) + imaginary * xp.sin(theta)) / distance
-    mean, log_none = xp.sum(mean * weight, axis=-1), xp.sum(log_none * weight, axis=-1)
-    mean = xp.where(growing, xp.inf, xp.where(some, mean, xp.zeros_like(mean)))
-    none = xp.where(growing, 0.0, xp.where(some, xp.exp(log_none), xp.ones_like(log_none)))
-    return mean, none
+    of_mean = -rho * (real * (across**2 - along**2) + 2 * imaginary * across * along) / distance**2
+    of_none = rho * (real * (slack - 2 * sine**2) + imaginary * xp.sin(theta)) / distance
+    return of_mean, of_none
 
 
 # Timetable: a batch leaves every beat, full or not.
@@ -195,7 +205,7 @@ def timetable_lower_wait_s(
 def overload_backlog(elapsed_s: Array, arrivals_per_s: Array, beat_s: Array, batch_limit: Array) -> Array:
     """Requests that have piled up some time after arrivals began to outrun the departures. [requests]
 
-        n = max(arrivals_per_s - batch_limit / beat_s, 0) * elapsed_s
+        n = max(arrivals_per_s * beat_s - batch_limit, 0) * elapsed_s / beat_s
 
     elapsed_s: time since the overload began [s]
     arrivals_per_s: mean arrival rate [requests/s]
@@ -209,13 +219,13 @@ def overload_backlog(elapsed_s: Array, arrivals_per_s: Array, beat_s: Array, bat
     24000.0
     """
     xp = namespace(elapsed_s, arrivals_per_s, beat_s, batch_limit)
-    return xp.maximum(*arrays(xp, arrivals_per_s - batch_limit / beat_s, 0.0)) * elapsed_s
+    return xp.maximum(*arrays(xp, arrivals_per_s * beat_s - batch_limit, 0.0)) * elapsed_s / beat_s
 
 
 def overload_wait_s(nth: Array, arrivals_per_s: Array, beat_s: Array, batch_limit: Array) -> Array:
     """Wait of the n-th request since arrivals began to outrun the departures. [s]
 
-        t = nth * max(beat_s / batch_limit - 1 / arrivals_per_s, 0)
+        t = nth / arrivals_per_s * max(arrivals_per_s * beat_s / batch_limit - 1, 0)
 
     nth: requests that arrived since the overload began [requests]
     arrivals_per_s: mean arrival rate [requests/s]
@@ -229,7 +239,7 @@ def overload_wait_s(nth: Array, arrivals_per_s: Array, beat_s: Array, batch_limi
     15.0
     """
     xp = namespace(nth, arrivals_per_s, beat_s, batch_limit)
-    return nth * xp.maximum(*arrays(xp, beat_s / batch_limit - 1 / arrivals_per_s, 0.0))
+    return nth / arrivals_per_s * xp.maximum(*arrays(xp, arrivals_per_s * beat_s / batch_limit - 1, 0.0))
 
 
 # Queues that hold for any service, and single servers.
@@ -602,7 +612,8 @@ def sharing_batch(arrivals_per_s: Array, output_tokens: Array, fixed_s: Array, s
 
     Source: Kelly 1979 ch. 3, symmetric queues: sharing makes the number negative binomial, of mean
     (1 + α/β) ρ / (1 - ρ); Poisson where sequences add nothing.
-    Valid: outputs of many tokens, no cap on the batch, prompts apart.
+    Valid: outputs of many tokens (a simulated batch of 20-token outputs is 1.5 % smaller), no cap on the batch,
+    prompts apart.
 
     >>> round(float(sharing_batch(10, 200, 0.010, 0.0001)), 6)
     25.25

@@ -389,7 +389,7 @@ def balance_batch(ridge: Array, read_params: Array, active_params: Array, pass_t
 
 
 def balance_batch_with_kv(t_weights_s: Array, t_compute_per_sequence_s: Array, t_kv_per_sequence_s: Array) -> Array:
-    """Batch at which weights and KV reads together take as long as the arithmetic; infinite where none does. [sequences]
+    """Batch at which weights and KV reads together take as long as the arithmetic; infinite if none does. [sequences]
 
         slack = t_compute_per_sequence_s - t_kv_per_sequence_s
         batch = where(slack > 0, t_weights_s / slack, inf)

@@ -34,6 +34,7 @@ _NOT_READ = (
     "attn_layer_period", "full_attention_interval", "linear_attn_config", "zero_expert_num", "vision_config",
     "text_config", "encoder_layers",
 )  # fmt: skip
+MOST_LAYERS = 100_000
 LARGEST_FIELD = 10**8  # larger than any width, depth or vocabulary; keeps the counts finite
 
 
@@ -106,6 +107,7 @@ def read_config(config: Mapping[str, Any], *, name: str, origin: Origin) -> Mode
         wide_dtype=wide,
         scale_bytes_per_param=scale,
         architecture=shape,
+        config=config,
         mtp_note=f"{depth} multi-token-prediction layer(s) beside the model, not counted" if depth else "",
     )
 
@@ -119,15 +121,15 @@ class _Fields:
     def __contains__(self, key: str) -> bool:
         return self._config.get(key) is not None
 
-    def count(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+    def count(self, key: str, default: int | None = None, *, least: int = 1, most: int = LARGEST_FIELD) -> int:
         value = self._config.get(key)
         if value is None and default is not None:
             return default
         if value is None:
             raise BadInput(f"{self._name}: the field {key} is missing")
         whole = int(value) if isinstance(value, float) and value.is_integer() else value
-        if type(whole) is not int or not least <= whole <= LARGEST_FIELD:
-            raise BadInput(f"{self._name}: {key} must be a whole number from {least} up, found {shown(value)}")
+        if type(whole) is not int or not least <= whole <= most:
+            raise BadInput(f"{self._name}: {key} must be a whole number from {least} to {most:,}, found {shown(value)}")
         return whole
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -166,10 +168,12 @@ def _refuse_sliding_window(fields: _Fields, family: str, name: str) -> None:
 
 
 def _architecture(fields: _Fields, family: str) -> Architecture:
-    hidden, depth = fields.count("hidden_size"), fields.count("num_hidden_layers")
+    hidden, depth = fields.count("hidden_size"), fields.count("num_hidden_layers", most=MOST_LAYERS)
     attention = _attention(fields, family, hidden)
     routed = _routed_layers(fields, depth)
-    blocks = {True: _experts(fields, hidden) if any(routed) else None, False: None}
+    blocks: dict[bool, Mlp | MixtureOfExperts | None] = {True: None, False: None}
+    if any(routed):
+        blocks[True] = _experts(fields, hidden)
     if not all(routed):
         blocks[False] = Mlp(hidden, fields.count("intermediate_size"), fields.flag("mlp_bias"))
     runs = [
@@ -223,7 +227,11 @@ def _experts(fields: _Fields, hidden: int) -> MixtureOfExperts:
     experts, chosen = fields.count(key), fields.count("num_experts_per_tok")
     if chosen > experts:
         raise BadInput(f"num_experts_per_tok ({chosen}) cannot exceed {key} ({experts})")
-    width = fields.count("moe_intermediate_size") if "moe_intermediate_size" in fields else fields.count("intermediate_size")
+    width = (
+        fields.count("moe_intermediate_size")
+        if "moe_intermediate_size" in fields
+        else fields.count("intermediate_size")
+    )
     return MixtureOfExperts(hidden, experts, chosen, width, fields.count("n_shared_experts", 0, least=0) * width)
 
 

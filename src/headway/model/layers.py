@@ -109,7 +109,9 @@ class Mlp:
     @property
     def params(self) -> int:
         """Gate, up and down projections."""
-        return 3 * self.hidden_size * self.intermediate_size + (2 * self.intermediate_size + self.hidden_size) * self.bias
+        return (
+            3 * self.hidden_size * self.intermediate_size + (2 * self.intermediate_size + self.hidden_size) * self.bias
+        )
 
 
 @dataclass(frozen=True)

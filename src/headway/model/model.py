@@ -108,6 +108,7 @@ class Model:
     published_convention: str = ""
     stated: Mapping[str, Any] = field(default_factory=dict)
     mtp_note: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def lookup_params(self) -> float:
@@ -140,32 +141,41 @@ class Model:
     def quantities(self) -> list[Quantity]:
         """The model as named quantities for a worksheet."""
         read = self.total_params - self.lookup_params
-        shape, origin = self.architecture, self.origin
         wide = Origin("config", f"{self.wide_dtype.name}, the format of the checkpoint's unquantised parts")
-        rows: list[tuple[str, float | None, str, Origin, str]] = [
-            ("total_params", self.total_params, "params", origin, ""),
-            ("lookup_params", self.lookup_params, "params", self._noted("the untied input embedding"), ""),
-            ("active_params", self.active_params, "params", self._noted("parameters that a token multiplies"), ""),
-            ("weight_bytes_per_param", self.read_weight_bytes / read, "B", self._noted(self.stored_as()), ""),
-            ("lookup_bytes_per_param", self.wide_dtype.bytes_per_number, "B", wide, ""),
-            ("kv_bytes_per_token", self.kv_bytes_per_token, "B", self._noted(f"KV in {self.kv_dtype.name}"),
-             "the model is given by bare numbers; supply --kv-bytes"),
+        stored = self.read_weight_bytes / read
+        return [
+            Quantity("total_params", self.total_params, "params", self.origin),
+            Quantity("lookup_params", self.lookup_params, "params", self._noted("the untied input embedding")),
+            Quantity("active_params", self.active_params, "params", self._noted("parameters that a token multiplies")),
+            Quantity("weight_bytes_per_param", stored, "B", self._noted(self.stored_as())),
+            Quantity("lookup_bytes_per_param", self.wide_dtype.bytes_per_number, "B", wide),
+            self._or_gap("kv_bytes_per_token", self.kv_bytes_per_token, "B", "supply --kv-bytes",
+                         f"KV cache in {self.kv_dtype.name}"),
+            *self._of_the_architecture(),
         ]  # fmt: skip
+
+    def _of_the_architecture(self) -> list[Quantity]:
+        """What only an architecture tells; gaps where the model is bare numbers, or has no experts."""
+        shape = self.architecture
         block = shape.experts if shape else None
-        no_shape = "the model is given by bare numbers; its architecture is not known"
-        dense = "the model has no routed experts" if shape else no_shape
-        rows += [
-            ("routed_params", float(shape.parts()["routed_experts"]) if shape else None, "params", origin, no_shape),
-            ("n_experts", block and float(block.n_experts), "experts", origin, dense),
-            ("experts_per_token", block and float(block.experts_per_token), "experts", origin, dense),
-            ("moe_layers", float(shape.moe_layers) if shape else None, "layers", origin, no_shape),
-            ("n_layers", float(shape.n_layers) if shape else None, "layers", origin, no_shape),
-            ("hidden_size", float(shape.hidden_size) if shape else None, "1", origin, no_shape),
-            ("pair_flop", shape and shape.over_layers("pair_flop"), "FLOP", origin, no_shape),
-            ("expanded_pair_flop", shape and shape.over_layers("expanded_pair_flop"), "FLOP", origin, no_shape),
-            ("expansion_flop_per_token", shape and shape.over_layers("expansion_flop"), "FLOP", origin, no_shape),
-        ]  # fmt: skip
-        return [Quantity(name, value, unit, o, gap if value is None else "") for name, value, unit, o, gap in rows]
+        why = "its architecture is not known" if shape is None else ""
+        dense = why or "it has no routed experts"
+        rows = [
+            ("routed_params", float(shape.parts()["routed_experts"]) if shape else None, "params", why),
+            ("n_experts", float(block.n_experts) if block else None, "experts", dense),
+            ("experts_per_token", float(block.experts_per_token) if block else None, "experts", dense),
+            ("moe_layers", float(shape.moe_layers) if shape else None, "layers", why),
+            ("n_layers", float(shape.n_layers) if shape else None, "layers", why),
+            ("hidden_size", float(shape.hidden_size) if shape else None, "1", why),
+        ]
+        for name, figure in (("pair_flop", "pair_flop"), ("expanded_pair_flop", "expanded_pair_flop"),
+                             ("expansion_flop_per_token", "expansion_flop")):  # fmt: skip
+            rows.append((name, shape.over_layers(figure) if shape else None, "FLOP", why))
+        return [self._or_gap(name, value, unit, reason) for name, value, unit, reason in rows]
+
+    def _or_gap(self, name: str, value: float | None, unit: str, why: str, note: str = "") -> Quantity:
+        gap = "" if value is not None else f"{name} of {self.name} is not known: {why}"
+        return Quantity(name, value, unit, self._noted(note), gap)
 
     def stored_as(self) -> str:
         """The formats of the weights in words."""

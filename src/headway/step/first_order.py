@@ -12,7 +12,7 @@ The arrays broadcast over three axes: batch, context, pass length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -139,9 +139,8 @@ def _compute(sheet: Worksheet, model: Model, system: System, asked: Question) ->
     _arithmetic(sheet, asked)
     _traffic(sheet, model, system, asked)
     _memory(sheet)
-    sheet.compute("step_s", roofline.pass_time_s, unit="s", error=unmeasured(_WHY_NO_INTERVAL),
-                  t_compute_s="t_compute_s", t_weights_s="t_weights_s", t_kv_s="t_kv_s", t_comm_s="t_comm_s",
-                  t_overhead_s="t_overhead_s")  # fmt: skip
+    sheet.compute("step_s", roofline.pass_time_s, "s", "t_compute_s t_weights_s t_kv_s t_comm_s t_overhead_s",
+                  unmeasured(_WHY_NO_INTERVAL))  # fmt: skip
     _consequences(sheet)
 
 
@@ -164,10 +163,7 @@ def _given(model: Model, system: System, asked: Question, changes: dict[str, obj
     quantities.append(Quantity("domain_chips", float(system.domain_chips), "chips", Origin("catalog", system.name)))
     quantities.append(system.peak(model.weight_dtype))
     quantities += [system.figure(name) for name in _FROM_SYSTEM]
-    quantities += [
-        Quantity(name, d["value"], d["unit"], Origin("default", d["note"], d["references"]))
-        for name, d in defaults().items()
-    ]
+    quantities += defaults().values()
     known = {quantity.name for quantity in quantities}
     for name in changes:
         if name not in known:
@@ -213,15 +209,8 @@ _MAY_BE_ZERO = {"t_comm_s", "t_overhead_s", "lookup_params", "kv_bytes_per_token
                 "expansion_flop_per_token", "routed_params", "moe_layers"}  # fmt: skip
 
 
-def _write(sheet: Worksheet, rows: Iterable[tuple[str, Callable[..., Any], str, str]]) -> None:
-    """Compute rows of (name, equation, unit, arguments), an argument written `parameter=cell` or just `parameter`."""
-    for name, equation, unit, arguments in rows:
-        pairs = (word.partition("=") for word in arguments.split())
-        sheet.compute(name, equation, unit=unit, **{parameter: cell or parameter for parameter, _, cell in pairs})
-
-
 def _machine(sheet: Worksheet) -> None:
-    _write(sheet, [
+    sheet.compute_all([
         ("system_flop_per_s", roofline.system_flop_per_s, "FLOP/s", "chips flop_per_s"),
         ("system_bandwidth_bytes_per_s", roofline.system_bandwidth_bytes_per_s, "B/s", "chips bandwidth_bytes_per_s"),
         ("system_memory_bytes", parallelism.domain_memory_bytes, "B",
@@ -233,10 +222,10 @@ def _machine(sheet: Worksheet) -> None:
 
 
 def _arithmetic(sheet: Worksheet, asked: Question) -> None:
-    _write(sheet, [("matmul_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")])
+    sheet.compute_all([("matmul_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")])
     flop = "matmul_flop"
     if "attention" in asked.refine:
-        _write(sheet, [
+        sheet.compute_all([
             ("attended_tokens", attention.mean_attended_tokens, "tokens", "pass_tokens context_tokens"),
             ("latent_flop", attention.attention_flop, "FLOP", "batch pass_tokens attended_tokens pair_flop"),
             ("expanded_flop", attention.attention_flop, "FLOP",
@@ -246,7 +235,7 @@ def _arithmetic(sheet: Worksheet, asked: Question) -> None:
             ("pass_flop", roofline.pass_flop, "FLOP", "matmul_flop attention_flop"),
         ])  # fmt: skip
         flop = "pass_flop"
-    _write(sheet, [
+    sheet.compute_all([
         ("t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s=system_flop_per_s"),
         ("read_params", roofline.read_params, "params", "total_params lookup_params"),
         ("balance_batch", roofline.balance_batch, "sequences", "ridge read_params active_params pass_tokens"),
@@ -256,14 +245,14 @@ def _arithmetic(sheet: Worksheet, asked: Question) -> None:
 def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) -> None:
     read = "read_params"
     if "expert-hits" in asked.refine and sheet.value("n_experts") is not None:
-        _write(sheet, [
+        sheet.compute_all([
             ("tokens_in_pass", roofline.tokens_in_pass, "tokens", "batch pass_tokens"),
             ("hit_share", moe.hit_probability, "1", "tokens=tokens_in_pass n_experts experts_per_token"),
             ("rest_params", roofline.read_params, "params", "total_params=read_params lookup_params=routed_params"),
             ("fetched_params", moe.fetched_params, "params", "rest_params routed_params hit_share"),
         ])  # fmt: skip
         read = "fetched_params"
-    _write(sheet, [
+    sheet.compute_all([
         ("weights_bytes", roofline.weights_bytes, "B", f"read_params={read} weight_bytes_per_param"),
         ("t_weights_s", roofline.stream_time_s, "s",
          "bytes_read=weights_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
@@ -279,17 +268,17 @@ def _communication(sheet: Worksheet, model: Model, system: System) -> None:
     """Replace the blackboard's zero by the exchanges of experts (MoE) or of tensor-parallel slices (dense)."""
     if system.domains > 1:
         raise MissingFact(f"the refinement 'communication' covers one scale-up domain; {system.name} has "
-                          f"{system.domains}; ask for {system.domain_chips} chips or fewer, or leave it out")  # fmt: skip
+                          f"{system.domains}; ask for {system.domain_chips} chips, or leave it out")  # fmt: skip
     sheet.drop("t_comm_s")
     if model.architecture is None or model.architecture.experts is None:
-        _write(sheet, [
+        sheet.compute_all([
             ("activation_bytes", collectives.activation_bytes, "B",
              "batch pass_tokens hidden_size value_bytes=combine_bytes_per_element"),
             ("t_comm_s", collectives.tensor_parallel_s, "s",
              "n_layers activation_bytes n_ranks=chips bandwidth_bytes_per_s=scaleup_bytes_per_s"),
         ])  # fmt: skip
         return
-    _write(sheet, [
+    sheet.compute_all([
         ("exchanged_bytes_per_token", moe.all_to_all_bytes, "B",
          "copies_per_token=experts_per_token d_model=hidden_size dispatch_bytes_per_element combine_bytes_per_element"),
         ("t_comm_s", collectives.expert_parallel_s, "s",
@@ -299,7 +288,7 @@ def _communication(sheet: Worksheet, model: Model, system: System) -> None:
 
 
 def _memory(sheet: Worksheet) -> None:
-    _write(sheet, [
+    sheet.compute_all([
         ("stored_weight_bytes", roofline.stored_weight_bytes, "B",
          "read_params weight_bytes_per_param lookup_params lookup_bytes_per_param"),
         ("usable_bytes", roofline.usable_bytes, "B", "system_memory_bytes usable_memory_fraction"),
@@ -315,7 +304,7 @@ def _memory(sheet: Worksheet) -> None:
 
 
 def _consequences(sheet: Worksheet) -> None:
-    _write(sheet, [
+    sheet.compute_all([
         ("t_compute_per_sequence_s", roofline.per_sequence_s, "s", "t_s=t_compute_s batch"),
         ("t_kv_per_sequence_s", roofline.per_sequence_s, "s", "t_s=t_kv_s batch"),
         ("balance_batch_with_kv", roofline.balance_batch_with_kv, "sequences",
@@ -354,4 +343,3 @@ def _does_not_fit(result: Pass) -> str:
     nearest = f"{batch:,.0f} sequences at the shortest context asked" if batch >= 1 else "not one such sequence"
     return (f"{head}: weights {format_si(weights, 'B')} + KV cache {format_si(kv, 'B')} > {room}; it holds {nearest}, "
             f"or {context_tokens:,.0f} tokens each at the smallest batch asked")  # fmt: skip
-

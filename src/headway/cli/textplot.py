@@ -1,0 +1,34 @@
+"""A compact log-log plot in characters: each curve a letter, for a terminal without pictures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from headway.figures import Panel
+from headway.units import format_si
+
+
+def text_plot(panel: Panel, width: int = 64, height: int = 14) -> str:
+    """A panel drawn in characters, the total last so that it lies on top."""
+    tops = np.concatenate([curve.values for curve in panel.curves])
+    totals = np.concatenate([curve.values for curve in panel.curves if curve.role.startswith("total")])
+    high, low = math.log(tops.max()), math.log(totals.min()) - 1.2
+    span = max(high - low, 1e-9)
+    canvas = [[" "] * width for _ in range(height)]
+    columns = np.linspace(0, panel.x.size - 1, width).round().astype(int)
+    for curve in panel.curves:
+        for column, value in enumerate(curve.values[columns]):
+            if value > 0:
+                row = round((high - math.log(value)) / span * (height - 1))
+                if 0 <= row < height:
+                    canvas[row][column] = curve.mark
+    labels = {0: format_si(math.exp(high), panel.y_unit), height - 1: format_si(math.exp(low), panel.y_unit)}
+    margin = max(map(len, labels.values()))
+    body = [f"{labels.get(i, '').rjust(margin)} |{''.join(row).rstrip()}" for i, row in enumerate(canvas)]
+    ends = f"{panel.x[0]:,.0f}", f"{panel.x[-1]:,.0f} {panel.x_unit}"
+    foot = f"{' ' * margin} +{'-' * width}"
+    axis = f"{' ' * margin}  {ends[0]}{ends[1].rjust(width - len(ends[0]))}"
+    key = ", ".join(f"{curve.mark} {curve.label}" for curve in panel.curves)
+    return "\n".join([f"{panel.title}, both logarithmic ({key})", *body, foot, axis])

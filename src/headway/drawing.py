@@ -1,0 +1,151 @@
+"""Draw figures into files: SVG and PNG, and an HTML page that carries picture, table and derivation.
+
+matplotlib is imported here and nowhere else; it is the extra `plot`.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headway.errors import BadInput, shown
+from headway.figures import Panel
+from headway.units import format_si
+
+FORMATS = (".svg", ".png", ".html")
+# Colours that differ in lightness too, and for readers who confuse red and green (Okabe and Ito 2008); every curve
+# has its own dash as well, so that colour is never alone.
+_STYLES = {
+    "compute": ("#D55E00", (0, (6, 2))),
+    "weights": ("#0072B2", (0, (1, 1.2))),
+    "kv": ("#009E73", (0, (4, 1.5, 1, 1.5))),
+    "comm": ("#CC79A7", (0, (3, 1, 1, 1, 1, 1))),
+    "overhead": ("#8A6D00", (0, (2, 3))),
+    "total0": ("#222222", "solid"),
+    "total1": ("#0072B2", (0, (6, 2))),
+    "total2": ("#D55E00", (0, (4, 1.5, 1, 1.5))),
+    "total3": ("#009E73", (0, (1, 1.2))),
+}
+
+
+def check_target(path: str) -> Path:
+    """The file to draw into, before any work is done: a format that is known, a folder that exists."""
+    target = Path(path)
+    if target.suffix.lower() not in FORMATS:
+        raise BadInput(f"--plot takes a file ending in {', '.join(FORMATS)}, found {shown(path)}")
+    if not target.parent.is_dir():
+        raise BadInput(f"there is no folder {shown(str(target.parent))} to draw into")
+    _matplotlib()
+    return target
+
+
+def _matplotlib() -> Any:
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError:
+        raise BadInput("drawing needs matplotlib; install it with: pip install 'headway[plot]'") from None
+    return Figure
+
+
+def draw(panels: Sequence[Panel], title: str, target: Path, *, notes: str = "", table: str = "") -> None:
+    """Draw panels side by side into a file; HTML adds the notes and the table under the picture."""
+    suffix = target.suffix.lower()
+    try:
+        if suffix == ".html":
+            target.write_text(_page(panels, title, notes, table), "utf-8")
+        else:
+            target.write_bytes(_image(panels, title, suffix.removeprefix(".")))
+    except OSError as error:
+        raise BadInput(f"cannot write {shown(str(target))}: {error.strerror}") from None
+
+
+def _image(panels: Sequence[Panel], title: str, form: str) -> bytes:
+    import matplotlib as mpl  # noqa: PLC0415
+
+    look: Any = {
+        "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "headway",
+        "axes.titlesize": 11, "axes.titlelocation": "left", "legend.frameon": False,
+    }  # fmt: skip
+    with mpl.rc_context(look):
+        figure = _matplotlib()(figsize=(6.2 * len(panels), 4.6), layout="constrained")
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            _draw_panel(axes, panel)
+        out = io.BytesIO()
+        figure.savefig(out, format=form, dpi=144, metadata={"Date": None} if form == "svg" else None)
+    return out.getvalue()
+
+
+def _draw_panel(axes: Any, panel: Panel) -> None:
+    scale = 1e6 if panel.y_unit == "USD/token" else 1e3
+    for curve in panel.curves:
+        colour, dash = _STYLES[curve.role]
+        total = curve.role.startswith("total")
+        axes.plot(panel.x, np.where(curve.values > 0, curve.values, np.nan) * scale, label=curve.label, color=colour,
+                  linestyle=dash, linewidth=4 if curve.role == "total0" else 1.9,
+                  alpha=0.35 if curve.role == "total0" else 1.0, zorder=2 if total else 3)  # fmt: skip
+    axes.set(xscale="log", yscale="log", title=panel.title, xlabel=f"{panel.x_label} [{panel.x_unit}]",
+             ylabel=f"{panel.y_label} [{'$ per million tokens' if scale == 1e6 else 'ms'}]")  # fmt: skip
+    _plain_ticks(axes)
+    _limit(axes, panel, scale)
+    axes.grid(visible=True, which="major", linewidth=0.5, alpha=0.35)
+    _draw_marks(axes, panel, scale)
+    axes.legend(loc="best", fontsize=9)
+
+
+def _plain_ticks(axes: Any) -> None:
+    from matplotlib.ticker import FuncFormatter  # noqa: PLC0415
+
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x < 1e6 else f"{x / 1e6:,.0f} M"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+
+
+def _limit(axes: Any, panel: Panel, scale: float) -> None:
+    """Show a decade or two below the lowest total, so that a vanishing term does not squash the rest."""
+    totals = np.concatenate([c.values for c in panel.curves if c.role.startswith("total")]) * scale
+    tops = [c.values.max() * scale for c in panel.curves]
+    tops += [m.y * scale for m in panel.marks if m.y is not None]
+    axes.set_ylim(totals.min() / 50, max(tops) * 4)
+    axes.set_xlim(panel.x[0], panel.x[-1])
+
+
+def _draw_marks(axes: Any, panel: Panel, scale: float) -> None:
+    place = {"fontsize": 8.5, "color": "#555555"}
+    for mark in panel.marks:
+        if mark.y is not None:
+            axes.axhline(mark.y * scale, color="#777777", linewidth=1, linestyle=(0, (1, 3)))
+            text = f" {mark.label} {format_si(mark.y, panel.y_unit)}"
+            axes.annotate(text, (0, mark.y * scale), xycoords=("axes fraction", "data"), va="bottom", **place)
+        elif mark.x is not None and panel.x[0] <= mark.x <= panel.x[-1]:
+            axes.axvline(mark.x, color="#777777", linewidth=1, linestyle=(0, (1, 3)))
+            text = f"{mark.label}: {mark.x:,.0f} "
+            axes.annotate(text, (mark.x, 1.0), xycoords=("data", "axes fraction"), rotation=90, ha="right",
+                          va="top", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, **place)  # fmt: skip
+
+
+def _page(panels: Sequence[Panel], title: str, notes: str, table: str) -> str:
+    svg = _image(panels, title, "svg").decode("utf-8")
+    picture = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title)}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
+svg {{ width: 100%; height: auto; background: #fff; }}
+pre {{ overflow-x: auto; font-size: 13px; }}
+</style>
+<h1>{html.escape(title)}</h1>
+{picture}
+<h2>Numbers</h2>
+<pre>{html.escape(table)}</pre>
+<h2>Derivation and sources</h2>
+<pre>{html.escape(notes)}</pre>
+</html>
+"""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def check_target(path: str) -> Path:
     target = Path(path)
     if target.suffix.lower() not in FORMATS:
         raise BadInput(f"--plot takes a file ending in {', '.join(FORMATS)}, found {shown(path)}")
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise BadInput(f"there is no folder {shown(str(target.parent))} to draw into")
     _matplotlib()
     return target
@@ -60,8 +61,8 @@ def draw(panels: Sequence[Panel], title: str, target: Path, *, notes: str = "", 
             target.write_text(_page(panels, title, notes, table), "utf-8")
         else:
             target.write_bytes(_image(panels, title, suffix.removeprefix(".")))
-    except OSError as error:
-        raise BadInput(f"cannot write {shown(str(target))}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise BadInput(f"cannot write {shown(str(target))}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _image(panels: Sequence[Panel], title: str, form: str) -> bytes:
@@ -91,15 +92,20 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
                   alpha=0.35 if curve.role == "total0" else 1.0, zorder=2 if total else 3)  # fmt: skip
     axes.set(xscale="log", yscale="log", title=panel.title, xlabel=f"{panel.x_label} [{panel.x_unit}]",
              ylabel=f"{panel.y_label} [{'$ per million tokens' if scale == 1e6 else 'ms'}]")  # fmt: skip
-    _plain_ticks(axes)
     _limit(axes, panel, scale)
+    _plain_ticks(axes)
     axes.grid(visible=True, which="major", linewidth=0.5, alpha=0.35)
     _draw_marks(axes, panel, scale)
     axes.legend(loc="best", fontsize=9)
 
 
 def _plain_ticks(axes: Any) -> None:
-    from matplotlib.ticker import FuncFormatter  # noqa: PLC0415
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
+
+    for along in (axes.xaxis, axes.yaxis):
+        low, high = along.get_view_interval()
+        along.set_major_locator(LogLocator(subs=(1,) if high / low > 100 else (1, 2, 5)))
+        along.set_minor_formatter(NullFormatter())
 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x < 1e6 else f"{x / 1e6:,.0f} M"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
@@ -108,9 +114,10 @@ def _plain_ticks(axes: Any) -> None:
 def _limit(axes: Any, panel: Panel, scale: float) -> None:
     """Show a decade or two below the lowest total, so that a vanishing term does not squash the rest."""
     totals = np.concatenate([c.values for c in panel.curves if c.role.startswith("total")]) * scale
-    tops = [c.values.max() * scale for c in panel.curves]
+    tops = [np.nanmax(c.values) * scale for c in panel.curves]
     tops += [m.y * scale for m in panel.marks if m.y is not None]
-    axes.set_ylim(totals.min() / 50, max(tops) * 4)
+    terms = len(panel.curves) > sum(c.role.startswith("total") for c in panel.curves)
+    axes.set_ylim(np.nanmin(totals) / (50 if terms else 2), max(tops) * 4)
     axes.set_xlim(panel.x[0], panel.x[-1])
 
 
@@ -119,8 +126,10 @@ def _draw_marks(axes: Any, panel: Panel, scale: float) -> None:
     for mark in panel.marks:
         if mark.y is not None:
             axes.axhline(mark.y * scale, color="#777777", linewidth=1, linestyle=(0, (1, 3)))
-            text = f" {mark.label} {format_si(mark.y, panel.y_unit)}"
-            axes.annotate(text, (0, mark.y * scale), xycoords=("axes fraction", "data"), va="bottom", **place)
+            text = f"{mark.label} {format_si(mark.y, panel.y_unit)}"
+            axes.annotate(
+                text, (1, mark.y * scale), xycoords=("axes fraction", "data"), ha="right", va="bottom", **place
+            )
         elif mark.x is not None and panel.x[0] <= mark.x <= panel.x[-1]:
             axes.axvline(mark.x, color="#777777", linewidth=1, linestyle=(0, (1, 3)))
             text = f"{mark.label}: {mark.x:,.0f} "

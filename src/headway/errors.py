@@ -44,13 +44,14 @@ class Infeasible(HeadwayError):
 def neighbours(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The names a person may have meant, likeliest first.
 
-    >>> neighbours("gb200-nvl27", ["gb200-nvl72", "dgx-h100"])
-    ['gb200-nvl72']
+    >>> neighbours("gb200-nvl27", ["gb200-nvl72", "dgx-h100"]), neighbours("gh200", ["gb200", "gh200-96gb"])
+    (['gb200-nvl72'], ['gh200-96gb', 'gb200'])
     """
     wanted, names = name.lower(), sorted(set(known))
+    variants = [n for n in names if wanted and n.startswith((f"{wanted}-", f"{wanted}_"))]
     close = difflib.get_close_matches(wanted, names, n=most, cutoff=0.6)
-    within = [n for n in names if len(wanted) > 1 and (wanted in n or n in wanted) and n not in close]
-    return (close + within)[:most]
+    within = [n for n in names if len(wanted) > 1 and (wanted in n or n in wanted)]
+    return list(dict.fromkeys(variants + close + within))[:most]
 
 
 def shown(text: object, most: int = 60) -> str:
@@ -59,5 +60,8 @@ def shown(text: object, most: int = 60) -> str:
     >>> shown("two\\nlines")
     "'two\\\\nlines'"
     """
-    quoted = ascii(text if isinstance(text, str) else str(text))
+    try:
+        quoted = ascii(text if isinstance(text, str) else str(text))
+    except ValueError:  # Python does not write out a whole number of thousands of digits
+        quoted = "a number of thousands of digits"
     return quoted if len(quoted) <= most else f"{quoted[: most - 4]}...{quoted[0]}"

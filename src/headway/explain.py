@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from headway.equations._docstring import equation
+from headway.errors import UnknownName
 from headway.provenance import Cell, Origin, Reference, Worksheet
 from headway.units import format_si
 
@@ -23,9 +25,13 @@ class Explained(Protocol):
 def explain(result: Explained, *names: str, at: Mapping[str, float] | None = None) -> str:
     """The derivation of the named quantities (all that were computed, if none is named), as text.
 
-    Where the result holds arrays, `at` picks the point to write out: for each axis by name, the nearest value.
+    Where the result holds arrays, `at` picks the point to write out: for each axis by name, the nearest value (the
+    first where it says nothing). Raises `UnknownName` for a name that is not on the worksheet.
     """
     sheet = result.sheet
+    for name in (*names, *(at or {})):
+        if name not in sheet:
+            raise UnknownName("quantity to explain", name, [cell.quantity.name for cell in sheet])
     index = _index(sheet, at or {})
     wanted = {c.quantity.name for n in names or [c.quantity.name for c in sheet] for c in sheet.lineage(n)}
     cells = [cell for cell in sheet if cell.quantity.name in wanted]
@@ -41,27 +47,24 @@ def _derivation(cell: Cell, sheet: Worksheet, index: tuple[int, ...]) -> str:
     stated, quantity = equation(cell.equation), cell.quantity
     if quantity.value is None:
         return f"  {quantity.name}: not known: {quantity.gap}"
-    formula = " ; ".join(stated.formulas).split(" = ", 1)[1]
+    *steps, last = stated.formulas
+    formula = last.split(" = ", 1)[-1] + "".join(f", where {step}" for step in steps)
     symbols = _substitute(formula, cell.arguments)
     numbers = _substitute(
-        formula, {a: _text(sheet[name], index) for a, name in cell.arguments.items()} | _defaults(cell, stated.formulas)
+        formula, {a: _text(sheet[name], index) for a, name in cell.arguments.items()} | _defaults(cell)
     )
     lines = [f"  {quantity.name} = {symbols}", f"    = {numbers}", f"    = {_text(cell, index)}"]
     return "\n".join([*lines, f"    {stated.summary} Source: {stated.source}"])
 
 
-def _defaults(cell: Cell, formulas: tuple[str, ...]) -> dict[str, str]:
+def _defaults(cell: Cell) -> dict[str, str]:
     """Arguments left at their default (two FLOP for a multiply-add), as the reader should see them."""
-    stated = equation(cell.equation) if cell.equation else None
-    if stated is None or cell.equation is None:
-        return {}
-    code = cell.equation.__code__
-    names = code.co_varnames[: code.co_argcount]
-    defaults = dict(zip(reversed(names), reversed(cell.equation.__defaults__ or ()), strict=False))
+    assert cell.equation is not None
+    units = equation(cell.equation).arguments
     return {
-        name: format_si(float(value), stated.arguments[name].unit)
-        for name, value in defaults.items()
-        if name not in cell.arguments and isinstance(value, (int, float))
+        name: format_si(float(parameter.default), units[name].unit)
+        for name, parameter in inspect.signature(cell.equation).parameters.items()
+        if name not in cell.arguments and isinstance(parameter.default, (int, float))
     }
 
 
@@ -71,9 +74,7 @@ def _substitute(formula: str, names: Mapping[str, str]) -> str:
 
 def _text(cell: Cell, index: tuple[int, ...]) -> str:
     value = at_index(cell.quantity.value, index)
-    if value is None:
-        return "unknown"
-    return "infinity" if np.isinf(value) else format_si(float(value), cell.quantity.unit)
+    return "unknown" if value is None else format_si(float(value), cell.quantity.unit)
 
 
 def _given(cell: Cell, index: tuple[int, ...], pages: list[Reference]) -> str:
@@ -99,13 +100,13 @@ def at_index(value: Any, index: tuple[int, ...]) -> Any:
 
 
 def _index(sheet: Worksheet, at: Mapping[str, float]) -> tuple[int, ...]:
-    """The position of the point to write out: the given cells that vary are the axes, middle unless `at` says."""
+    """The position of the point to write out: the given cells that vary are the axes, first unless `at` says."""
     arrays = {c.quantity.name: np.asarray(c.quantity.value) for c in sheet if np.ndim(c.quantity.value) > 0}
     size = max((array.ndim for array in arrays.values()), default=0)
     index = [0] * size
     for cell in sheet:
         name = cell.quantity.name
-        if cell.equation is None and name in arrays and name in at:
+        if cell.equation is None and name in at and name in arrays and arrays[name].size > 1:
             array = arrays[name]
             axis = size - array.ndim + int(np.argmax(array.shape))
             index[axis] = int(np.argmin(np.abs(array.ravel() - at[name])))

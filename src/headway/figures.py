@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from headway.step.first_order import AXES, Pass, Question, evaluate
-from headway.units import format_si
 
 POINTS = 160  # a smooth curve on paper; the corners stay where they are
 
@@ -86,7 +85,8 @@ def roofline_panels(result: Pass, changes: dict[str, Any] | None = None) -> list
         (label, evaluate(result.model, result.system, _asked(fixed, {axis: grid}, beyond_memory=True), changes))
         for label, fixed in others
     ]
-    return [_latency(axis, grid, passes), *_cost(axis, grid, passes)]
+    beyond = result.question.beyond_memory
+    return [_latency(axis, grid, passes, beyond), *_cost(axis, grid, passes, beyond)]
 
 
 def _families(result: Pass, second: list[str]) -> list[tuple[str, Any]]:
@@ -95,10 +95,10 @@ def _families(result: Pass, second: list[str]) -> list[tuple[str, Any]]:
     question = _asked(result.question, first)
     if not second:
         return [("", question)]
-    name, unit = AXIS_LABELS[second[0]]
+    name, _ = AXIS_LABELS[second[0]]
     values = np.asarray(getattr(result.question, second[0]), dtype=float).ravel()
     chosen = values[np.unique(np.linspace(0, values.size - 1, min(values.size, 4)).round().astype(int))]
-    return [(f"{name} {format_si(float(v), unit)}", _asked(question, {second[0]: float(v)})) for v in chosen]
+    return [(f"{name} {v:,.0f}", _asked(question, {second[0]: float(v)})) for v in chosen]
 
 
 def _asked(question: Question, along: Mapping[str, Any], **how: Any) -> Question:
@@ -111,16 +111,20 @@ def _flat(result: Pass, name: str, size: int) -> np.ndarray[Any, Any] | None:
     return None if value is None else np.broadcast_to(np.asarray(value, dtype=float).ravel(), (size,))
 
 
-def _total(passes: list[tuple[str, Pass]], name: str, size: int, scale: float) -> list[Curve]:
+def _total(passes: list[tuple[str, Pass]], name: str, size: int, beyond: bool) -> list[Curve]:
+    """The total of each pass, which ends where the memory is full."""
     curves = []
     for i, (label, result) in enumerate(passes):
         values = _flat(result, name, size)
         if values is not None:
-            curves.append(Curve(label or "the pass", values * scale, f"total{i}", "*" if i == 0 else str(i)))
+            held = np.broadcast_to(result.fits.ravel(), values.shape) | beyond
+            curves.append(
+                Curve(label or "the pass", np.where(held, values, np.nan), f"total{i}", "*" if not label else "ABCD"[i])
+            )
     return curves
 
 
-def _latency(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass]]) -> Panel:
+def _latency(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass]], beyond: bool) -> Panel:
     _, first = passes[0]
     curves = []
     if len(passes) == 1:
@@ -128,14 +132,14 @@ def _latency(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass
             values = _flat(first, name, grid.size)
             if values is not None and values.max() > 0:
                 curves.append(Curve(label, values, role, mark))
-    curves += _total(passes, "step_s", grid.size, 1.0)
+    curves += _total(passes, "step_s", grid.size, beyond)
     drain = float(first.sheet.value("drain_s"))
     return _panel(
-        "time of one pass", axis, "time", "s", grid, curves, (Mark("drain time", y=drain), *_places(axis, first))
+        "time of one pass", axis, "time", "s", grid, curves, (Mark("drain time", y=drain), *_places(axis, passes))
     )
 
 
-def _cost(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass]]) -> list[Panel]:
+def _cost(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass]], beyond: bool) -> list[Panel]:
     _, first = passes[0]
     curves = []
     price = first.sheet.value("system_usd_per_s")
@@ -147,16 +151,19 @@ def _cost(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass]])
             values = _flat(first, name, grid.size)
             if values is not None and values.max() > 0:
                 curves.append(Curve(label, values * price / tokens, role, mark))
-    curves += _total(passes, "cost_per_token_usd", grid.size, 1.0)
+    curves += _total(passes, "cost_per_token_usd", grid.size, beyond)
     if not curves:
         return []
-    return [_panel("cost of a token", axis, "cost", "USD/token", grid, curves, _places(axis, first))]
+    return [_panel("cost of a token", axis, "cost", "USD/token", grid, curves, _places(axis, passes))]
 
 
-def _places(axis: str, result: Pass) -> tuple[Mark, ...]:
-    """Where the picture changes along an axis: balance, and the end of the memory."""
+def _places(axis: str, passes: list[tuple[str, Pass]]) -> tuple[Mark, ...]:
+    """Where the picture changes along an axis: balance, and the end of the memory; for one pass alone, not to crowd."""
+    if len(passes) > 1:
+        return ()
+    _, result = passes[0]
     places = {
-        "batch": (("balance batch, KV left out", "balance_batch"), ("balance batch", "balance_batch_with_kv"),
+        "batch": (("balance, KV left out", "balance_batch"), ("balance batch", "balance_batch_with_kv"),
                   ("memory full", "largest_batch")),
         "context_tokens": (("balance context", "balance_context"), ("memory full", "largest_context")),
         "pass_tokens": (),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headway import catalog
-from headway.catalog.entries import SMALLEST
+from headway.catalog.entries import LARGEST, SMALLEST, canonical, check_count
 from headway.errors import BadInput, UnknownName, shown
 from headway.model.dtypes import Dtype
 from headway.provenance import Origin, Quantity
@@ -73,18 +73,18 @@ def load_system(spec: str, changes: Mapping[str, object] | None = None) -> Syste
     (8, 2, 72)
     """
     name, count = _split(spec)
-    own = {}
+    own: dict[str, catalog.Entry] = {}
     if name.endswith(".toml"):
-        own = {entry.name: entry for entry in catalog.read_file(Path(name))}
-        if not own:
+        read = catalog.read_file(Path(name))
+        own = {known: e for e in read if e.kind == "accelerator" for known in (*e.aliases, e.name)}
+        defined = [e for e in read if e.kind == "system"] or [*own.values()]
+        if not defined:
             raise BadInput(f"{shown(name)} defines no [[accelerator]] and no [[system]]")
-        found = next((e for e in own.values() if e.kind == "system"), next(iter(own.values())))
-        if found.kind == "memory_tier":
-            raise BadInput(f"{shown(name)} defines no [[accelerator]] and no [[system]]")
+        found = defined[0]
     else:
         found = catalog.entry(name, "accelerator", "system")
     rack = found if found.kind == "system" else None
-    chip = found if rack is None else own.get(rack.texts["chip"]) or catalog.entry(rack.texts["chip"], "accelerator")
+    chip = found if rack is None else own.get(canonical(rack.texts["chip"])) or _chip_of(rack)
     per_unit = 1
     if rack is not None:
         size = rack.figures.get("domain_chips") or chip.figures.get("domain_chips")
@@ -98,6 +98,14 @@ def load_system(spec: str, changes: Mapping[str, object] | None = None) -> Syste
     return _changed(system, changes or {})
 
 
+def _chip_of(rack: catalog.Entry) -> catalog.Entry:
+    """The catalogued chip of a system; an unknown one is refused with the system's name."""
+    try:
+        return catalog.entry(rack.texts["chip"], "accelerator")
+    except UnknownName as error:
+        raise BadInput(f"the chip of system {rack.name}: {error}") from None
+
+
 def _split(spec: str) -> tuple[str, int]:
     """The name and the count of a written system."""
     text = spec.strip()
@@ -105,9 +113,9 @@ def _split(spec: str) -> tuple[str, int]:
     if match is None or (match["last"] is not None and catalog.resolve(text) is not None):
         return text, 1
     name, written = (match["of"], match["first"]) if match["first"] else (match["name"], match["last"])
-    if not written.isdigit():
+    if not written.isdecimal():
         raise BadInput(f"the count in {shown(spec)} must be a whole number, such as {name}:8")
-    count = int(written[:12])
+    count = int(written) if len(written) <= 12 else MOST_CHIPS + 1
     if not 1 <= count <= MOST_CHIPS:
         raise BadInput(f"the count in {shown(spec)} must be between 1 and {MOST_CHIPS:,}")
     return name.strip(), count
@@ -116,13 +124,15 @@ def _split(spec: str) -> tuple[str, int]:
 def _changed(system: System, changes: Mapping[str, object]) -> System:
     """The same system with some figures replaced by the user's."""
     chip, rack = dict(system.chip.figures), dict(system.rack.figures) if system.rack else None
+    known = {name: word for name, word in catalog.vocabulary().items() if {"accelerator", "system"} & set(word.of)}
     for name, text in changes.items():
-        word = catalog.vocabulary().get(name)
-        if word is None or not {"accelerator", "system"} & set(word.of):
-            raise UnknownName("figure of a system", name, catalog.vocabulary())
+        word = known.get(name)
+        if word is None:
+            raise UnknownName("figure of a system", name, known)
         value = parse(text, word.unit)
-        if value < SMALLEST:
-            raise BadInput(f"{name} must be positive, found {shown(text)}")
+        if not SMALLEST <= value <= LARGEST:
+            raise BadInput(f"{name} must be positive and at most {LARGEST:g}, found {shown(text)}")
+        check_count(name, value, word.unit)
         figure = Quantity(name, value, word.unit, Origin("user", f"--set {name}={text}"))
         chip[name] = figure
         if rack is not None and "system" in word.of:

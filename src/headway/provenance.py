@@ -83,7 +83,7 @@ class Worksheet:
         pairs = (word.partition("=") for word in arguments.split())
         sources = {parameter: quantity or parameter for parameter, _, quantity in pairs}
         needed = {parameter: self._cells[source].quantity for parameter, source in sources.items()}
-        gap = next((q.gap for q in needed.values() if q.value is None), "")
+        gap = next((q.gap or f"{q.name} is not known" for q in needed.values() if q.value is None), "")
         value = None if gap else equation(**{parameter: q.value for parameter, q in needed.items()})
         quantity = Quantity(name, value, unit, Origin("equation", equation.__name__), gap)
         return self._write(Cell(quantity, equation, sources, error))
@@ -103,6 +103,7 @@ class Worksheet:
     def drop(self, name: str) -> None:
         """Take a given quantity off the sheet, to compute it instead."""
         del self._cells[name]
+        self._errors.clear()
 
     def __contains__(self, name: object) -> bool:
         return name in self._cells

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from numbers import Real
 
 from headway.errors import BadInput, shown
 
@@ -17,8 +18,8 @@ _DECIMAL = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e1
 _BINARY = {f"{p}i": 1024.0**n for n, p in enumerate("KMGTPE", start=1)} | {"ki": 1024.0}
 _SMALL = {"m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9, "p": 1e-12}
 _BILLION = {"B": 1e9, "b": 1e9, "bn": 1e9}  # counts only: 671B parameters
-_TIME = {"s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "d": 86400.0,
-         "day": 86400.0, "y": 365.25 * 86400.0, "year": 365.25 * 86400.0}  # fmt: skip
+_TIME = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hr": 3600.0,
+         "hour": 3600.0, "d": 86400.0, "day": 86400.0, "y": 365.25 * 86400.0, "year": 365.25 * 86400.0}  # fmt: skip
 _SPELLINGS = {
     "B": {"B", "byte", "bytes"},
     "FLOP": {"FLOP", "FLOPs", "flop", "flops", "OP", "OPs"},
@@ -27,7 +28,8 @@ _SPELLINGS = {
     "g": {"g", "gram", "grams"},
 }
 _RATES = {"FLOPS": "FLOP/s", "OPS": "FLOP/s", "FLOP/s": "FLOP/s", "OP/s": "FLOP/s"}
-_NUMBER = re.compile(r"[-+]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+# Commas part thousands and nothing else: "3,35" is a slip or a decimal comma, and is refused.
+_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d[\d_]*)\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 COUNTS = ("1", "tokens", "params", "sequences", "chips", "layers", "experts")
 
 
@@ -44,10 +46,10 @@ def parse(text: object, unit: str) -> float:
     >>> parse("400 Gb/s", "B/s"), parse("20 ms", "s"), parse("5 PFLOPS", "FLOP/s")
     (50000000000.0, 0.02, 5000000000000000.0)
     """
-    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise BadInput(f"expected a number in {unit}, found {shown(text)}")
-    if isinstance(text, (int, float)):
+    if isinstance(text, Real) and not isinstance(text, bool):
         return _finite(text, text, unit)
+    if not isinstance(text, str):
+        raise BadInput(f"expected a number in {unit} such as {_example(unit)!r}, found {shown(text)}")
     cleaned = text.strip()
     dollars = cleaned.startswith("$")
     cleaned = cleaned.removeprefix("$").strip()
@@ -55,34 +57,35 @@ def parse(text: object, unit: str) -> float:
     if match is None:
         raise BadInput(f"expected a number in {unit} such as {_example(unit)!r}, found {shown(text)}")
     suffix = cleaned[match.end() :].strip()
-    if dollars:
-        suffix = f"USD{suffix}"
+    if dollars:  # $30k/h is 30 kUSD/h
+        scale, slash, per = suffix.partition("/")
+        suffix = f"{scale.strip()}USD{slash}{per}"
     factor = 1.0 if not suffix else _factor(suffix, unit)
     if factor is None:
         raise BadInput(f"expected {unit} such as {_example(unit)!r}, found {shown(text)}")
     return _finite(float(re.sub("[_,]", "", match.group())) * factor, text, unit)
 
 
-def _finite(value: float, text: object, unit: str) -> float:
+def _finite(value: Real | float, text: object, unit: str) -> float:
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise BadInput(f"expected a finite number in {unit}, found {shown(text)}")
+        raise BadInput(f"expected a finite number in {unit} such as {_example(unit)!r}, found {shown(text)}")
     return number
 
 
 def _example(unit: str) -> str:
     examples = {"B": "80 GB", "B/s": "3.35 TB/s", "FLOP/s": "989 TFLOP/s", "s": "20 ms", "USD/s": "$2/h",
-                "W": "700 W", "USD": "$30k", "USD/token": "$2/Mtok", "FLOP": "2 TFLOP", "kg": "1360 kg",
-                "tokens": "128k", "params": "671B"}  # fmt: skip
+                "W": "700 W", "USD": "$30k", "USD/token": "$2/Mtok", "USD/B": "$4/GB", "FLOP": "2 TFLOP",
+                "kg": "1360 kg", "tokens": "128k", "tokens/s": "5k tokens/s", "params": "671B"}  # fmt: skip
     return examples.get(unit, "8")
 
 
 def _factor(suffix: str, unit: str) -> float | None:
     """What one `suffix` is in `unit`, or None where it is another kind of thing."""
-    if unit in COUNTS or unit.split("/", maxsplit=1)[0] in {"params", "sequences"}:
+    if unit in COUNTS:
         return _count(suffix, unit)
     if unit == "kg":
         grams = _scaled(suffix, "g")
@@ -97,6 +100,8 @@ def _factor(suffix: str, unit: str) -> float | None:
         return None
     if top == "B" and (bits := re.fullmatch(r"([kMGTP]?)(?:b|bit|bits)", head.strip())):
         numerator: float | None = _DECIMAL[bits.group(1)] / 8 if bottom == "s" else None
+    elif top in COUNTS:
+        numerator = _count(head.strip(), top)
     else:
         numerator = _time(head) if top == "s" else _scaled(head.strip(), top)
     denominator = _per(tail.strip(), bottom)
@@ -109,8 +114,8 @@ def _count(suffix: str, unit: str) -> float | None:
     scales = _DECIMAL | _BINARY | _BILLION
     if suffix in scales:
         return scales[suffix]
-    for word in (unit, unit.rstrip("s")):
-        if suffix.endswith(word):
+    for word in (unit, unit.removesuffix("s")):
+        if unit != "1" and suffix.endswith(word):
             return scales.get(suffix.removesuffix(word).strip())
     return None
 
@@ -119,12 +124,12 @@ def _scaled(text: str, base: str) -> float | None:
     for spelling in sorted(_SPELLINGS.get(base, {base}), key=len, reverse=True):
         prefix = text.removesuffix(spelling).strip() if text.endswith(spelling) else None
         if prefix is not None:
-            table = _DECIMAL | _BINARY if base == "B" else _DECIMAL
+            table = _DECIMAL | {"B": _BINARY, "USD": _BILLION}.get(base, {})
             if prefix in table:
                 return table[prefix]
             if base == "W" and prefix in _SMALL:
                 return _SMALL[prefix]
-    return _DECIMAL.get(text.removesuffix(" USD")) if base == "USD" and text in _DECIMAL else None
+    return _DECIMAL.get(text) if base == "USD" else None
 
 
 def _flops(suffix: str) -> float | None:
@@ -136,9 +141,9 @@ def _flops(suffix: str) -> float | None:
 
 def _time(text: str) -> float | None:
     text = text.strip()
-    for name in (text, text.rstrip("s")):
-        if name in _TIME:
-            return _TIME[name]
+    singular = text.removesuffix("s")
+    if text in _TIME or (singular in _TIME and len(singular) > 1):
+        return _TIME.get(text) or _TIME[singular]
     if text.endswith("s") and text[:-1] in _SMALL:
         return _SMALL[text[:-1]]
     return None
@@ -165,6 +170,8 @@ def format_si(value: float, unit: str, digits: int = 3) -> str:
     >>> format_si(2 / 3600, "USD/s"), format_si(1.2e-7, "USD/token"), format_si(5440.5, "sequences")
     ('$2.00/h', '$0.120/Mtok', '5,440 sequences')
     """
+    if math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
     if unit == "s":
         return _format_time(value, digits)
     if unit == "USD/s":
@@ -178,7 +185,7 @@ def format_si(value: float, unit: str, digits: int = 3) -> str:
     if unit == "1":
         return _digits(value, digits)
     if unit == "kg":
-        return f"{value:,.0f} kg"
+        return f"{_digits(value, digits)} kg"
     top, slash, bottom = unit.partition("/")
     if top in ("B", "FLOP", "W"):
         scale, prefix = _prefix(value)
@@ -217,7 +224,7 @@ def _digits(value: float, digits: int) -> str:
     """
     if value == 0:
         return "0"
-    size = math.floor(math.log10(abs(value)))
+    size = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of the rounded number: 9.996 is 10.0
     if size < -4 or size >= 15:
         return f"{value:.{digits - 1}e}"
     if size >= digits - 1:

@@ -85,7 +85,7 @@ def read_entry(kind: str, table: Mapping[str, Any], sources: Mapping[str, Refere
     figures = {}
     for key, value in table.items():
         if key not in allowed:
-            raise _located(f"{where}, {name}", UnknownName(f"field of a {kind}", key, allowed))
+            raise _located(f"{where}, {name}", UnknownName(f"field of [[{kind}]]", key, allowed))
         if key in known:
             figures[key] = _figure(key, value, f"{kind} {name}", sources, f"{where}, {name}")
     texts = {key: str(table[key]) for key in _TEXTS[kind] if key in table}
@@ -115,9 +115,19 @@ def _figure(name: str, stated: Any, owner: str, sources: Mapping[str, Reference]
     except BadInput as error:
         raise _located(f"{where}: {name}", error) from None
     if not SMALLEST <= value <= LARGEST:
-        raise BadInput(f"{where}: {name} must be positive, found {shown(table['value'])}")
+        raise BadInput(f"{where}: {name} must be positive and at most {LARGEST:g}, found {shown(table['value'])}")
+    try:
+        check_count(name, value, unit)
+    except BadInput as error:
+        raise _located(where, error) from None
     references = tuple(_reference(key, sources) for key in _strings(table, "from", where))
     return Quantity(name, value, unit, Origin("catalog", owner, references, str(table.get("note", ""))))
+
+
+def check_count(name: str, value: float, unit: str) -> None:
+    """Refuse a number of chips that is not whole."""
+    if unit == "chips" and not value.is_integer():
+        raise BadInput(f"{name} must be a whole number of chips, found {value:g}")
 
 
 def _strings(table: Mapping[str, Any], key: str, where: str) -> list[str]:

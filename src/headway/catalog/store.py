@@ -21,7 +21,7 @@ LARGEST_FILE_BYTES = 20_000_000
 def user_folder() -> Path:
     """Where a user's own TOML files are looked for."""
     named = os.environ.get("HEADWAY_CATALOG")
-    return Path(named) if named else Path.home() / ".config" / "headway" / "catalog"
+    return Path(named or os.path.expanduser("~/.config/headway/catalog"))
 
 
 @functools.cache
@@ -45,7 +45,7 @@ def read_file(path: Path) -> list[Entry]:
     """The entries of a user's TOML file: [[accelerator]], [[system]] and [[memory_tier]] tables."""
     try:
         table = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
         raise BadInput(f"{path.name} is not TOML: {error}") from None
     except RecursionError:
         raise BadInput(f"{path.name} is nested too deeply to read") from None

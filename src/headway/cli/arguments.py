@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 from headway.errors import BadInput, UnknownName, shown
 from headway.units import parse
 
-MOST_POINTS = 1_000_000
+MOST_POINTS = 100_000  # of one answer on a terminal; the library has no limit
+LARGEST = 1e30
+SMALLEST = 1e-30
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +33,7 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The parsed arguments; anything left over is refused with its neighbours."""
-        known, extra = self.parse_known_args(arguments)
+        known, extra = self.parse_known_intermixed_args(arguments)
         for word in extra:
             if word.startswith("-"):
                 options = [option for action in self._actions for option in action.option_strings]
@@ -103,8 +105,8 @@ def _range(text: str, unit: str) -> list[float]:
         raise BadInput(f"a range is start:stop:log, start:stop:log:n, start:stop:lin:n or start:stop:step, "
                        f"found {shown(text)}")  # fmt: skip
     start, stop = parse(parts[0], unit), parse(parts[1], unit)
-    if stop < start:
-        raise BadInput(f"the range {shown(text)} must end at or after its start")
+    if not -LARGEST <= start <= stop <= LARGEST:
+        raise BadInput(f"the range {shown(text)} must end at or after its start, and below {LARGEST:g}")
     if parts[2] in ("log", "lin"):
         return _spaced(text, start, stop, parts)
     step = parse(parts[2], unit)
@@ -116,12 +118,12 @@ def _range(text: str, unit: str) -> list[float]:
 def _spaced(text: str, start: float, stop: float, parts: list[str]) -> list[float]:
     """Points at equal ratios or steps; a logarithmic range without a count doubles."""
     logarithmic = parts[2] == "log"
-    if logarithmic and start <= 0:
+    if logarithmic and start < SMALLEST:
         raise BadInput(f"a logarithmic range must start above 0, found {shown(text)}")
     if len(parts) == 3:
         if not logarithmic:
             raise BadInput(f"a linear range needs a number of points, such as {parts[0]}:{parts[1]}:lin:20")
-        doubled = [start * 2.0**i for i in range(math.floor(math.log2(stop / start) + 1e-9) + 1)]
+        doubled = [math.ldexp(start, i) for i in range(math.floor(math.log2(stop / start) + 1e-9) + 1)]
         return doubled if math.isclose(doubled[-1], stop) else [*doubled, stop]
     count = parse(parts[3], "1")
     if count != int(count) or not 2 <= count <= MOST_POINTS:
@@ -137,7 +139,7 @@ def positive(text: str | None, unit: str, option: str) -> float | None:
     if text is None:
         return None
     value = parse(text, unit)
-    if not 0 < value <= 1e30:
+    if not SMALLEST <= value <= LARGEST:
         raise BadInput(f"{option} must be positive, found {shown(text)}")
     return value
 
@@ -160,7 +162,7 @@ def load_model_from(args: Any, changes: dict[str, Any] | None = None) -> Any:
         raise BadInput("--kv-dtype has no effect on bare numbers; change --kv-bytes instead")
     params = positive(args.params, "params", "--params")
     kv = None if args.kv_bytes is None else parse(args.kv_bytes, "B")
-    if kv is not None and not 0 <= kv <= 1e30:
+    if kv is not None and not 0 <= kv <= LARGEST:
         raise BadInput(f"--kv-bytes must be 0 or more, found {shown(args.kv_bytes)}")
     assert params is not None
     return bare_model(params, positive(args.active, "params", "--active"), kv, args.weight_dtype)

@@ -205,12 +205,12 @@ def _machine_row(machine: Any) -> list[str]:
 
 def _machine_json(machine: Any) -> dict[str, Any]:
     out: dict[str, Any] = {"system": machine.system.name, "chip": machine.system.chip.name}
-    out |= {"launch": machine.system.chip.texts.get("launch"), "domain_chips": machine.system.domain_chips}
+    out |= {"launch": machine.system.chip.texts.get("launch", ""), "domain_chips": machine.system.domain_chips}
     for name in _COLUMNS:
         quantity = machine.sheet[name].quantity
         out[name] = quantity.value
         if quantity.value is None:
             out[f"{name}_reason"] = quantity.gap
     if machine.system.rack:
-        out["cables"] = machine.system.rack.texts.get("cables")
+        out["cables"] = machine.system.rack.texts.get("cables", "")
     return out

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     from headway.explain import explain  # noqa: PLC0415
     from headway.model.describe import describe  # noqa: PLC0415
 
-    described = describe(model, listed)
+    described = describe(model, contexts)
     if args.json:
         out = as_json(described)
         print_json(out | ({"explanation": explain(described).splitlines()} if args.explain else {}))
@@ -58,7 +58,7 @@ def _config_changes(args: Any) -> dict[str, Any]:
     for name, text in read_changes(args.changes).items():
         try:
             changes[name] = json.loads(text)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             changes[name] = text
     if changes and args.params is not None:
         raise BadInput("--set changes fields of a config; bare numbers have none")
@@ -104,6 +104,8 @@ def as_json(described: Any) -> dict[str, Any]:
 
 def as_text(described: Any) -> str:
     """The answer in a sentence, the parts, and what a token costs at each context."""
+    import numpy as np  # noqa: PLC0415
+
     from headway.cli.output import table, wrapped  # noqa: PLC0415
     from headway.units import format_si  # noqa: PLC0415
 
@@ -129,11 +131,12 @@ def as_text(described: Any) -> str:
         rows = [[name.replace("_", " "), f"{count:,}", f"{active[name]:,}"] for name, count in shape.parts().items()]
         rows.append(["total", f"{model.total_params:,.0f}", f"{model.active_params:,.0f}"])
         parts += ["", table(["part", "params", "multiplied per token"], rows, left=1)]
-    reads, flop = described.value("kv_read_bytes_per_token"), described.value("flops_per_token")
+    figures = (described.value(name) for name in ("kv_read_bytes_per_token", "flops_per_token"))
+    reads, flop = (None if figure is None else np.atleast_1d(figure) for figure in figures)
     rows = [
         [f"{c:,.0f}", "unknown" if reads is None else format_si(reads[i], "B"),
          "unknown" if flop is None else format_si(flop[i], "FLOP")]
-        for i, c in enumerate(described.value("context_tokens"))
+        for i, c in enumerate(np.atleast_1d(described.value("context_tokens")))
     ]  # fmt: skip
     parts += ["", table(["context tokens", "KV read per token", "arithmetic per token"], rows)]
     return "\n".join(parts)

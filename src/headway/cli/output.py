@@ -34,7 +34,7 @@ def has_null(value: Any) -> bool:
 
 def print_json(result: Mapping[str, Any]) -> None:
     """One JSON object on standard output."""
-    print(json.dumps(plain(result), allow_nan=False, ensure_ascii=False))
+    print(json.dumps(plain(result), allow_nan=False))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0) -> str:

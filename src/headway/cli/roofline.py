@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from headway.cli.arguments import Parser, axis, load_model_from, read_changes
-from headway.errors import BadInput
+from headway.cli.arguments import MOST_POINTS, Parser, axis, load_model_from, read_changes
+from headway.errors import BadInput, UnknownName
 
 EPILOG = """\
 Batch, context and pass length take a value (8k), a list (1,8,64) or a range: 1:8192:log doubles,
@@ -95,18 +96,28 @@ def ask(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     refine = tuple(dict.fromkeys(name for names in args.refine for name in names.split(",")))
     refine = REFINEMENTS if "all" in refine else () if refine == ("none",) else refine
     question = Question(**given, refine=refine, beyond_memory=args.beyond_memory)
+    points = math.prod(len(values) for values in given.values() if isinstance(values, list))
+    if points > MOST_POINTS:
+        raise BadInput(f"that is {points:,} points together, more than {MOST_POINTS:,}; ask for fewer")
     return evaluate(model, system, question, changes), changes
 
 
 def _apply_outside(args: Any, model: Any, system: Any, changes: dict[str, Any], inside: list[str]) -> tuple[Any, ...]:
-    """Changes to figures of the chip (fp8_flop_per_s) or fields of the config, which come before the worksheet."""
+    """Changes to figures of the chip (fp8_flop_per_s) or fields of the config, which come before the worksheet.
+
+    A field of the config goes first: hidden_size is on the worksheet too, but changing it there alone would leave the
+    parameters as they were.
+    """
     from headway.catalog import vocabulary  # noqa: PLC0415
     from headway.hardware import load_system  # noqa: PLC0415
 
-    outside = {name: value for name, value in changes.items() if name not in inside}
-    chip = {n: v for n, v in outside.items() if n in vocabulary() and "memory_tier" not in vocabulary()[n].of}
-    config = {n: _json_value(v) for n, v in outside.items() if n in model.config}
-    if chip or changes.keys() & {"domain_chips"}:
+    config = {n: _json_value(v) for n, v in changes.items() if n in model.config}
+    figures = [n for n, word in vocabulary().items() if {"accelerator", "system"} & set(word.of)]
+    chip = {n: v for n, v in changes.items() if n in figures and (n not in inside or n == "domain_chips")}
+    for name in changes:
+        if name not in (known := {*inside, *figures, *model.config}):
+            raise UnknownName("quantity to set", name, known)
+    if chip:
         system = load_system(args.on, chip)
     if config:
         model = load_model_from(args, config)
@@ -118,7 +129,7 @@ def _json_value(text: str) -> Any:
 
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -36,7 +36,7 @@ def as_json(result: Pass, *, explain: bool) -> dict[str, Any]:
     per_token = result.value("cost_per_token_usd")
     cost = None if per_token is None else _squeezed(result, per_token * 1e6, shape)
     _put(out, "cost_per_mtok_usd", cost, _reason(result, "cost_per_token_usd"))
-    out["bound"] = plain(_squeezed(result, _masked_words(result), shape))
+    _put(out, "bound", _squeezed(result, _masked_words(result), shape), _reason(result, "step_s"))
     out["fits"] = plain(_squeezed(result, result.fits, shape))
     for name in _MACHINE_LEVEL:
         value = result.value(name)
@@ -179,20 +179,25 @@ def _why(result: Pass) -> str:
     bound = str(np.broadcast_to(result.bound, grid).ravel()[best])
     words = {"weights": "reading weights", "kv": "reading KV cache", "compute": "arithmetic",
              "communication": "communication"}  # fmt: skip
-    text = f"It is bound by {words[bound]}."
-    balance = _at(result, "balance_batch_with_kv", best)
-    if np.isfinite(balance):
-        text += f" Arithmetic takes over at a batch of {balance:,.0f}"
-        blackboard = _at(result, "balance_batch", best)
-        text += f" ({blackboard:,.0f} with KV reads left out)." if round(balance) != round(blackboard) else "."
-    else:
-        context = _at(result, "balance_context", best)
-        text += (f" At this context it is memory-bound at every batch: one sequence's KV takes longer to read than its "
-                 f"arithmetic takes, from {context:,.0f} tokens on.")  # fmt: skip
+    text = f"It is bound by {words[bound]}." + _balance(result, best, bound)
     largest = _at(result, "largest_batch", best)
-    drain = format_si(_at(result, "drain_s", best), "s")
-    held = f" Memory holds {largest:,.0f} such sequences;" if np.isfinite(largest) else ""
-    return f"{text}{held} it drains in {drain}, the beat at which batches leave, so a token waits at most that long."
+    held = f" Memory holds {largest:,.0f} such sequences." if np.isfinite(largest) else ""
+    beat, drain = (format_si(_at(result, name, best), "s") for name in ("beat_s", "drain_s"))
+    why = "the time in which the memory drains" if beat == drain else f"the pass, longer than the drain time of {drain}"
+    return f"{text}{held} A batch leaves every {beat} ({why}), so a token waits at most that long."
+
+
+def _balance(result: Pass, best: int, bound: str) -> str:
+    """Where arithmetic takes over from memory, or why it never does."""
+    balance, blackboard = _at(result, "balance_batch_with_kv", best), _at(result, "balance_batch", best)
+    if not np.isfinite(balance):
+        context = _at(result, "balance_context", best)
+        return (f" At this context it is memory-bound at every batch: from {context:,.0f} tokens on, one sequence's KV "
+                "takes longer to read than its arithmetic takes.")  # fmt: skip
+    left_out = f" ({blackboard:,.0f} with KV reads left out)" if round(balance) != round(blackboard) else ""
+    if bound == "compute":
+        return f" A batch of {balance:,.0f}{left_out} would already balance arithmetic and memory."
+    return f" Arithmetic takes over at a batch of {balance:,.0f}{left_out}."
 
 
 def numbers(result: Pass, most: int = 16) -> str:

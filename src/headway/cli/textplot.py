@@ -14,7 +14,7 @@ def text_plot(panel: Panel, width: int = 64, height: int = 14) -> str:
     """A panel drawn in characters, the total last so that it lies on top."""
     tops = np.concatenate([curve.values for curve in panel.curves])
     totals = np.concatenate([curve.values for curve in panel.curves if curve.role.startswith("total")])
-    high, low = math.log(tops.max()), math.log(totals.min()) - 1.2
+    high, low = math.log(np.nanmax(tops)), math.log(np.nanmin(totals)) - 1.2
     span = max(high - low, 1e-9)
     canvas = [[" "] * width for _ in range(height)]
     columns = np.linspace(0, panel.x.size - 1, width).round().astype(int)

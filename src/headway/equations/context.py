@@ -200,7 +200,7 @@ def token_cost_at_context_usd(
     bandwidth_bytes_per_s: Array,
     usd_per_s: Array,
 ) -> Array:
-    """Cost of one decoded token at a context. [USD]
+    """Cost of one decoded token at a context. [USD/token]
 
         arithmetic = batch * flop_per_sequence / flop_per_s
         traffic = (weights_bytes + batch * sequence_read_bytes) / bandwidth_bytes_per_s

@@ -30,7 +30,7 @@ def system_usd_per_s(chips: Array, chip_usd_per_s: Array) -> Array:
 
 
 def cost_per_token_usd(step_s: Array, price_usd_per_s: Array, batch: Array, pass_tokens: Array = 1.0) -> Array:
-    """Cost of one token: the price of the pass, shared by all tokens that it carries. [USD]
+    """Cost of one token: the price of the pass, shared by all tokens that it carries. [USD/token]
 
         cost = step_s * price_usd_per_s / (batch * pass_tokens)
 
@@ -50,7 +50,7 @@ def cost_per_token_usd(step_s: Array, price_usd_per_s: Array, batch: Array, pass
 def cost_floor_usd(
     t_compute_per_sequence_s: Array, t_kv_per_sequence_s: Array, price_usd_per_s: Array, pass_tokens: Array = 1.0
 ) -> Array:
-    """Cost of one token in an endless batch: arithmetic or KV reads, which no batch amortises. [USD]
+    """Cost of one token in an endless batch: arithmetic or KV reads, which no batch amortises. [USD/token]
 
         cost = max(t_compute_per_sequence_s, t_kv_per_sequence_s) * price_usd_per_s / pass_tokens
 
@@ -207,9 +207,9 @@ def revenue_usd(
     missed_tokens: input tokens not found in a cache [tokens]
     cached_tokens: input tokens found in a cache [tokens]
     output_tokens: output tokens [tokens]
-    missed_usd: price of one input token not found in a cache [USD]
-    cached_usd: price of one input token found in a cache [USD]
-    output_usd: price of one output token [USD]
+    missed_usd: price of one input token not found in a cache [USD/token]
+    cached_usd: price of one input token found in a cache [USD/token]
+    output_usd: price of one output token [USD/token]
 
     Source: DeepSeek day 6, at R1 prices: 0.55, 0.14 and 2.19 USD for a million tokens.
 

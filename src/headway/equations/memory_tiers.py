@@ -177,8 +177,8 @@ def implied_holding_usd_per_s(write_usd: Array, input_usd: Array, hold_s: Array)
 
         rate = (write_usd - input_usd) / hold_s
 
-    write_usd: price of a token written to the cache [USD]
-    input_usd: price of a token that is not [USD]
+    write_usd: price of a token written to the cache [USD/token]
+    input_usd: price of a token that is not [USD/token]
     hold_s: time for which the vendor keeps it [s]
 
     Source: lecture 01:33:02 (5 and 6.25 USD for a million tokens, five minutes).

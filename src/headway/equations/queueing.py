@@ -667,8 +667,8 @@ def prefill_tensor_latency_s(arrivals_per_s: Array, prefill_s: Array, speedup: A
     prefill_s: prefill time of one prompt before the split [s]
     speedup: how many times faster the split makes it, at most the number of chips [1]
 
-    Source: arXiv 2401.09670 eqs. 1 and 3: D/K + R D² / (2 K (K - R D)).
-    Valid: prompts of equal length, one at a time; `speedup` of 1 is eq. 1.
+    Source: arXiv 2401.09670 (DistServe): D/K + R D² / (2 K (K - R D)).
+    Valid: prompts of equal length, one at a time; a `speedup` of 1 is one chip.
 
     >>> round(float(prefill_tensor_latency_s(5, 0.2, 1.6)), 6)
     0.229167
@@ -687,7 +687,7 @@ def prefill_pipeline_latency_s(arrivals_per_s: Array, prefill_s: Array, stages: 
     prefill_s: prefill time of one prompt, through all stages [s]
     stages: equal stages, each with its own chips [1]
 
-    Source: arXiv 2401.09670 eq. 2, D + R D² / (4 (2 - R D)) for two stages; more are derived here.
+    Source: arXiv 2401.09670 (DistServe), D + R D² / (4 (2 - R D)) for two stages; more are derived here.
     Valid: prompts of equal length, so that they queue before the first stage only.
 
     >>> round(float(prefill_pipeline_latency_s(5, 0.2)), 6)

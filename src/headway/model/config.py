@@ -9,6 +9,7 @@ understood here, it refuses by name instead of answering wrongly.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -51,8 +52,8 @@ def load_model(name: str, *, kv_dtype: str | None = None, weight_dtype: str | No
     if found is not None:
         known, facts, config = found
         origin = Origin("config", f"config.json of {facts['hf_id']}", references(facts))
-    elif name.endswith(".json") or Path(name).is_file() or Path(name).is_dir():
-        path = Path(name) / "config.json" if Path(name).is_dir() else Path(name)
+    elif name.endswith(".json") or os.path.exists(name):
+        path = Path(name) / "config.json" if os.path.isdir(name) else Path(name)
         known, facts, config = path.stem, {}, _parse(path)
         origin = Origin("config", path.name)
     else:
@@ -71,7 +72,7 @@ def load_model(name: str, *, kv_dtype: str | None = None, weight_dtype: str | No
 def _parse(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, or an integer of thousands of digits
         what = "is nested too deeply" if isinstance(error, RecursionError) else f"is not JSON: {error}"
         raise BadInput(f"{path.name} {what}") from None
     if not isinstance(config, dict):

@@ -152,8 +152,7 @@ def changeable(model: Model, system: System) -> list[str]:
 def _given(model: Model, system: System, asked: Question, changes: dict[str, object]) -> list[Quantity]:
     """Every input of the pass with its origin, the user's changes put in their place."""
     asked_for = Origin("user", "the question")
-    axes = [np.asarray(getattr(asked, axis), dtype=float) for axis in AXES]
-    shaped = [_along(values, position, axis) for position, (values, axis) in enumerate(zip(axes, AXES, strict=True))]
+    shaped = [_along(getattr(asked, axis), position, axis) for position, axis in enumerate(AXES)]
     quantities = [
         Quantity(axis, values, "tokens" if axis.endswith("tokens") else "sequences", asked_for)
         for axis, values in zip(AXES, shaped, strict=True)
@@ -168,7 +167,9 @@ def _given(model: Model, system: System, asked: Question, changes: dict[str, obj
     for name in changes:
         if name not in known:
             raise UnknownName("quantity to set", name, known)
-    return [_as_array(_changed(quantity, changes)) for quantity in quantities]
+    given = [_as_array(_changed(quantity, changes)) for quantity in quantities]
+    _check_parts(given)
+    return given
 
 
 def _as_array(quantity: Quantity) -> Quantity:
@@ -177,9 +178,34 @@ def _as_array(quantity: Quantity) -> Quantity:
     return quantity if value is None else replace(quantity, value=np.float64(value) if np.ndim(value) == 0 else value)
 
 
-def _along(values: np.ndarray[Any, Any], position: int, axis: str) -> Any:
+def _check_parts(given: list[Quantity]) -> None:
+    """Refuse a part that is larger than its whole, which only a change of single inputs can bring about."""
+    value = {quantity.name: quantity.value for quantity in given}
+    for part, whole in _PARTS:
+        wholes = [value[name] for name in whole]
+        if value[part] is None or None in wholes:
+            continue
+        limit = wholes[0] - sum(wholes[1:])
+        if value[part] > limit:
+            raise BadInput(f"{part} ({value[part]:g}) cannot exceed {' - '.join(whole)} ({limit:g})")
+
+
+_PARTS = (
+    ("lookup_params", ("total_params",)),
+    ("active_params", ("total_params",)),
+    ("routed_params", ("total_params", "lookup_params")),
+    ("experts_per_token", ("n_experts",)),
+    ("moe_layers", ("n_layers",)),
+)
+
+
+def _along(asked: Any, position: int, axis: str) -> Any:
     """One axis of the grid: a list lies along its own dimension, a single number along none."""
     least = 0 if axis == "context_tokens" else 1
+    try:
+        values = np.asarray(asked, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"{axis} must be a number or a list of numbers") from None
     if values.ndim > 1 or values.size == 0:
         raise BadInput(f"{axis} must be a number or a list of numbers")
     if not np.all(np.isfinite(values)) or np.any(values < least) or np.any(values > LARGEST):
@@ -195,6 +221,8 @@ def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
     if quantity.name in AXES:
         option = {"batch": "--batch", "context_tokens": "--context", "pass_tokens": "--pass"}[quantity.name]
         raise BadInput(f"{quantity.name} is set with {option}")
+    if quantity.name in ("chips", "domain_chips"):
+        raise BadInput(f"{quantity.name} belongs to the system: load_system, or --on NAME:COUNT and --set domain_chips")
     text = changes[quantity.name]
     value = parse(text, quantity.unit)
     least = 0.0 if quantity.name in _MAY_BE_ZERO else 1e-30
@@ -298,8 +326,9 @@ def _memory(sheet: Worksheet) -> None:
          "batch weights_bytes=stored_weight_bytes sequence_bytes"),
         ("largest_batch", context.capacity_batch, "sequences",
          "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes sequence_bytes"),
+        ("new_bytes", roofline.sequence_bytes, "B", "cached_tokens=pass_tokens kv_bytes_per_token"),
         ("largest_context", context.capacity_context, "tokens",
-         "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes batch kv_bytes_per_token"),
+         "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes batch kv_bytes_per_token fixed_bytes=new_bytes"),
     ])  # fmt: skip
 
 

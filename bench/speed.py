@@ -90,7 +90,8 @@ def starts() -> list[tuple[str, float]]:
 def machine() -> str:
     """The machine in words that say nothing of where it stands."""
     names = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, one core, Python {platform.python_version()}, NumPy {np.__version__}"
+    chip = names[0] if names else platform.machine()
+    return f"{chip}, one core, Python {platform.python_version()}, NumPy {np.__version__}"
 
 
 def _cpuinfo() -> list[str]:
@@ -109,12 +110,12 @@ def report() -> str:
         "",
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}; {machine()}.",
         "",
-        f"| evaluations ({POINTS:,} points; best of several runs) | per second | against the loop | against {PEER_PER_S:,}/s |",
+        f"| {POINTS:,} points, best of several runs | per second | against the loop | against {PEER_PER_S:,}/s |",
         "|---|---|---|---|",
     ]
     lines += [f"| {n} | {r:,.0f} | {r / loop:,.1f}x | {r / PEER_PER_S:,.1f}x |" for n, r in measured]
-    lines += ["", "The bar is 5,000,000 three-term evaluations a second in one call on one core; the last column compares "
-              "with the fastest published tool of the same coarseness, on its own machine.", "",
+    lines += ["", "The bar is 5,000,000 three-term evaluations a second in one call on one core; the last column"
+              " compares with the fastest published tool of the same coarseness, on its own machine.", "",
               "| start-up, median of 21 beyond the bare interpreter | ms |", "|---|---|"]  # fmt: skip
     return "\n".join([*lines, *(f"| {name} | {ms:.0f} |" for name, ms in beyond), ""])
 

@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     "HOME": str(ROOT / "docs"),
-    "HEADWAY_CATALOG": str(ROOT / "docs" / "no-such-folder"),
     "COLUMNS": "110",
     "LC_ALL": "C.UTF-8",
 }

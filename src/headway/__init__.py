@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from headway import catalog, equations
     from headway.api import roofline
     from headway.errors import BadInput, HeadwayError, Infeasible
-    from headway.explain import explain
+    from headway.explanation import explain
     from headway.hardware import load_system
     from headway.model.config import load_model
 
 _HOMES = {
     "roofline": "headway.api",
-    "explain": "headway.explain",
+    "explain": "headway.explanation",
     "load_model": "headway.model.config",
     "load_system": "headway.hardware",
     "BadInput": "headway.errors",

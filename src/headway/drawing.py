@@ -77,6 +77,8 @@ def _image(panels: Sequence[Panel], title: str, form: str) -> bytes:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _draw_panel(axes, panel)
+        lines, names = axes.get_legend_handles_labels()
+        figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize=9.5)
         out = io.BytesIO()
         figure.savefig(out, format=form, dpi=144, metadata={"Date": None} if form == "svg" else None)
     return out.getvalue()
@@ -96,7 +98,6 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     _plain_ticks(axes)
     axes.grid(visible=True, which="major", linewidth=0.5, alpha=0.35)
     _draw_marks(axes, panel, scale)
-    axes.legend(loc="best", fontsize=9)
 
 
 def _plain_ticks(axes: Any) -> None:
@@ -122,19 +123,22 @@ def _limit(axes: Any, panel: Panel, scale: float) -> None:
 
 
 def _draw_marks(axes: Any, panel: Panel, scale: float) -> None:
-    place = {"fontsize": 8.5, "color": "#555555"}
+    place = {"fontsize": 8.5, "color": "#444444", "annotation_clip": True}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    inside = [mark for mark in panel.marks if mark.x is not None and panel.x[0] <= mark.x <= panel.x[-1]]
+    for mark in inside:
+        assert mark.x is not None
+        axes.axvline(mark.x, color="#777777", linewidth=1, linestyle=(0, (1, 3)))
+        axes.annotate(f"{mark.label}: {mark.x:,.0f} ", (mark.x, 1.0), xycoords=("data", "axes fraction"), rotation=90,
+                      ha="right", va="top", bbox=box, **place)  # fmt: skip
+    middle = np.sqrt(panel.x[0] * panel.x[-1])
+    right = sum(mark.x > middle for mark in inside) < sum(mark.x <= middle for mark in inside)
     for mark in panel.marks:
-        if mark.y is not None:
+        if mark.y is not None:  # its label stands on the side with fewer vertical lines
             axes.axhline(mark.y * scale, color="#777777", linewidth=1, linestyle=(0, (1, 3)))
-            text = f"{mark.label} {format_si(mark.y, panel.y_unit)}"
-            axes.annotate(
-                text, (1, mark.y * scale), xycoords=("axes fraction", "data"), ha="right", va="bottom", **place
-            )
-        elif mark.x is not None and panel.x[0] <= mark.x <= panel.x[-1]:
-            axes.axvline(mark.x, color="#777777", linewidth=1, linestyle=(0, (1, 3)))
-            text = f"{mark.label}: {mark.x:,.0f} "
-            axes.annotate(text, (mark.x, 1.0), xycoords=("data", "axes fraction"), rotation=90, ha="right",
-                          va="top", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, **place)  # fmt: skip
+            text = f" {mark.label} {format_si(mark.y, panel.y_unit)} "
+            axes.annotate(text, (float(right), mark.y * scale), xycoords=("axes fraction", "data"), va="bottom",
+                          ha="right" if right else "left", **place)  # fmt: skip
 
 
 def _page(panels: Sequence[Panel], title: str, notes: str, table: str) -> str:

@@ -143,6 +143,8 @@ def _cost(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass]],
     _, first = passes[0]
     curves = []
     price = first.sheet.value("system_usd_per_s")
+    if price == 0:
+        return []  # a logarithmic axis has no room for what costs nothing
     tokens = np.broadcast_to(
         (np.asarray(first.sheet.value("batch")) * np.asarray(first.sheet.value("pass_tokens"))).ravel(), grid.shape
     )

@@ -21,6 +21,8 @@ LARGEST_FILE_BYTES = 20_000_000
 def user_folder() -> Path:
     """Where a user's own TOML files are looked for."""
     named = os.environ.get("HEADWAY_CATALOG")
+    if named and not Path(named).is_dir():
+        raise BadInput(f"HEADWAY_CATALOG must name a folder of TOML files, found {shown(named)}")
     return Path(named or os.path.expanduser("~/.config/headway/catalog"))
 
 

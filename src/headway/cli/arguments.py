@@ -33,6 +33,9 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The parsed arguments; anything left over is refused with its neighbours."""
+        for word in arguments:
+            if word.startswith("--") and word.endswith("=--"):  # argparse would take the value for a separator
+                raise BadInput(f"{shown(word)} lacks a value (see {self.prog} --help)")
         known, extra = self.parse_known_intermixed_args(arguments)
         for word in extra:
             if word.startswith("-"):

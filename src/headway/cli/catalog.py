@@ -156,7 +156,7 @@ def _show_model(args: Any, name: str, facts: Any, config: Any) -> int:
 
 def _generations(args: Any) -> int:
     from headway.cli.output import print_json, table, wrapped  # noqa: PLC0415
-    from headway.explain import explain  # noqa: PLC0415
+    from headway.explanation import explain  # noqa: PLC0415
     from headway.generations import generation, generations  # noqa: PLC0415
     from headway.hardware import load_system  # noqa: PLC0415
 

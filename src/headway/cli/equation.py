@@ -115,13 +115,14 @@ def _evaluate(args: Any, function: Callable[..., Any]) -> int:
 
     from headway.cli.output import has_null, plain, print_json  # noqa: PLC0415
     from headway.equations._docstring import equation  # noqa: PLC0415
-    from headway.explain import explain  # noqa: PLC0415
+    from headway.explanation import explain  # noqa: PLC0415
 
     stated = equation(function)
     values = _values(args.values, function)
     sheet = _sheet(values, function)
     result = np.asarray(sheet.value(stated.name), dtype=float)
-    if np.any(np.isnan(result)):
+    below_zero = stated.unit != "1" and np.any(result < 0)  # a margin may be, a time or a cost outside its domain
+    if below_zero or np.any(np.isnan(result)):
         raise BadInput(f"{stated.name} has no value there" + (f"; valid: {stated.valid}" if stated.valid else ""))
     if args.json:
         out = {"equation": stated.name, "unit": stated.unit, **values, "value": plain(result)}
@@ -159,7 +160,7 @@ def _sheet(values: dict[str, Any], function: Callable[..., Any]) -> Any:
     with np.errstate(all="ignore"):
         try:
             sheet.compute(stated.name, function, stated.unit, " ".join(values))
-        except (ValueError, OverflowError, ZeroDivisionError) as error:
+        except (ValueError, OverflowError, ZeroDivisionError, IndexError) as error:
             raise BadInput(f"{stated.name} cannot take these values: {error}") from None
     return sheet
 

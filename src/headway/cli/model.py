@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         raise BadInput(f"--contexts must be 0 or more, found {args.contexts}")
     model = load_model_from(args, changes)
     from headway.cli.output import print_json  # noqa: PLC0415
-    from headway.explain import explain  # noqa: PLC0415
+    from headway.explanation import explain  # noqa: PLC0415
     from headway.model.describe import describe  # noqa: PLC0415
 
     described = describe(model, contexts)

@@ -136,7 +136,7 @@ def _json_value(text: str) -> Any:
 def _draw(result: Any, changes: dict[str, Any], target: Any) -> None:
     from headway.cli import roofline_text as text  # noqa: PLC0415
     from headway.drawing import draw  # noqa: PLC0415
-    from headway.explain import explain  # noqa: PLC0415
+    from headway.explanation import explain  # noqa: PLC0415
     from headway.figures import roofline_panels  # noqa: PLC0415
 
     panels = roofline_panels(result, changes)

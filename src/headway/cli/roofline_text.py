@@ -8,8 +8,8 @@ import numpy as np
 
 from headway.cli.output import has_null, plain, table, thinned, wrapped
 from headway.cli.textplot import text_plot
-from headway.explain import explain as derivation
-from headway.explain import origin_text
+from headway.explanation import explain as derivation
+from headway.explanation import origin_text
 from headway.figures import AXIS_LABELS, roofline_panels, varying_axes
 from headway.step.first_order import AXES, REFINEMENTS, Pass
 from headway.units import format_si

@@ -286,22 +286,6 @@ def stream_time_s(bytes_read: Array, bandwidth_bytes_per_s: Array) -> Array:
     return bytes_read / bandwidth_bytes_per_s
 
 
-def per_sequence_s(t_s: Array, batch: Array) -> Array:
-    """The part of a time that one more sequence adds, where it grows in proportion to the batch. [s]
-
-        t = t_s / batch
-
-    t_s: time that grows in proportion to the batch [s]
-    batch: sequences in the pass [sequences]
-
-    Source: lecture 00:00:00, the slopes of the two lines.
-
-    >>> per_sequence_s(0.064, 64)
-    0.001
-    """
-    return t_s / batch
-
-
 def pass_time_s(
     t_compute_s: Array, t_weights_s: Array, t_kv_s: Array, t_comm_s: Array = 0.0, t_overhead_s: Array = 0.0
 ) -> Array:

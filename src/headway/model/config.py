@@ -54,7 +54,7 @@ def load_model(name: str, *, kv_dtype: str | None = None, weight_dtype: str | No
         origin = Origin("config", f"config.json of {facts['hf_id']}", references(facts))
     elif name.endswith(".json") or os.path.exists(name):
         path = Path(name) / "config.json" if os.path.isdir(name) else Path(name)
-        known, facts, config = path.stem, {}, _parse(path)
+        known, facts, config = _file_name(path), {}, _parse(path)
         origin = Origin("config", path.name)
     else:
         names = [n for k, f in catalog.model_names().items() for n in (k, *f.get("aliases", ()))]
@@ -67,6 +67,11 @@ def load_model(name: str, *, kv_dtype: str | None = None, weight_dtype: str | No
         if model.weight_dtype.bytes_per_number >= model.wide_dtype.bytes_per_number:
             model = replace(model, wide_dtype=model.weight_dtype)
     return replace(model, kv_dtype=dtype(kv_dtype)) if kv_dtype is not None else model
+
+
+def _file_name(path: Path) -> str:
+    """What to call a model that is a file: its folder, where the file is just `config.json`."""
+    return path.resolve().parent.name if path.stem == "config" and path.resolve().parent.name else path.stem
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from headway.catalog.entries import LARGEST
+from headway.catalog.entries import LARGEST, SMALLEST
 from headway.catalog.store import defaults
 from headway.equations import attention, collectives, context, cost, moe, parallelism, roofline
 from headway.errors import BadInput, Infeasible, MissingFact, UnknownName, shown
@@ -30,6 +30,7 @@ from headway.units import format_si, parse
 
 REFINEMENTS = ("expert-hits", "attention", "communication")
 AXES = ("batch", "context_tokens", "pass_tokens")
+_FIXED = {"one_sequence"}  # on the worksheet, and not to be set
 _WHY_NO_INTERVAL = "no error of the first-order pass has been measured yet; the operator model brings it"
 # Figures of a system that a pass uses, under the names they have on the worksheet.
 _FROM_SYSTEM = ("bandwidth_bytes_per_s", "memory_bytes", "scaleup_bytes_per_s", "rental_usd_per_s")
@@ -126,7 +127,7 @@ def evaluate(model: Model, system: System, question: Question | None = None,
     with np.errstate(all="ignore"):  # no KV cache means no limit from it: infinities are answers here
         _compute(sheet, model, system, asked)
     result = Pass(model, system, asked, sheet)
-    for needed in ("step_s", "needed_bytes"):
+    for needed in ("step_s", "needed_bytes", "usable_bytes"):
         sheet.need(needed)
     if not asked.beyond_memory and not np.any(result.fits):
         raise Infeasible(_does_not_fit(result))
@@ -146,7 +147,7 @@ def _compute(sheet: Worksheet, model: Model, system: System, asked: Question) ->
 
 def changeable(model: Model, system: System) -> list[str]:
     """Names that `changes` may use: every given quantity of the worksheet."""
-    return [quantity.name for quantity in _given(model, system, Question(), {})]
+    return [q.name for q in _given(model, system, Question(), {}) if q.name not in _FIXED]
 
 
 def _given(model: Model, system: System, asked: Question, changes: dict[str, object]) -> list[Quantity]:
@@ -157,13 +158,14 @@ def _given(model: Model, system: System, asked: Question, changes: dict[str, obj
         Quantity(axis, values, "tokens" if axis.endswith("tokens") else "sequences", asked_for)
         for axis, values in zip(AXES, shaped, strict=True)
     ]
+    quantities.append(Quantity("one_sequence", 1.0, "sequences", Origin("default", "what one more sequence adds")))
     quantities += model.quantities()
     quantities.append(Quantity("chips", float(system.chips), "chips", Origin("user", f"--on {system.name}")))
     quantities.append(Quantity("domain_chips", float(system.domain_chips), "chips", Origin("catalog", system.name)))
     quantities.append(system.peak(model.weight_dtype))
     quantities += [system.figure(name) for name in _FROM_SYSTEM]
     quantities += defaults().values()
-    known = {quantity.name for quantity in quantities}
+    known = {quantity.name for quantity in quantities} - _FIXED
     for name in changes:
         if name not in known:
             raise UnknownName("quantity to set", name, known)
@@ -225,9 +227,9 @@ def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
         raise BadInput(f"{quantity.name} belongs to the system: load_system, or --on NAME:COUNT and --set domain_chips")
     text = changes[quantity.name]
     value = parse(text, quantity.unit)
-    least = 0.0 if quantity.name in _MAY_BE_ZERO else 1e-30
+    least = 0.0 if quantity.name in _MAY_BE_ZERO else SMALLEST
     most = 1.0 if quantity.name == "usable_memory_fraction" else LARGEST
-    if not least <= value <= most:
+    if not (least <= value <= most) or 0 < value < SMALLEST:
         asked = "positive" if most == LARGEST else "above 0 and at most 1"
         raise BadInput(f"{quantity.name} must be {asked}, found {shown(text)}")
     return Quantity(quantity.name, value, quantity.unit, Origin("user", f"--set {quantity.name}={text}"))
@@ -250,24 +252,35 @@ def _machine(sheet: Worksheet) -> None:
 
 
 def _arithmetic(sheet: Worksheet, asked: Question) -> None:
-    sheet.compute_all([("matmul_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")])
-    flop = "matmul_flop"
-    if "attention" in asked.refine:
-        sheet.compute_all([
-            ("attended_tokens", attention.mean_attended_tokens, "tokens", "pass_tokens context_tokens"),
-            ("latent_flop", attention.attention_flop, "FLOP", "batch pass_tokens attended_tokens pair_flop"),
-            ("expanded_flop", attention.attention_flop, "FLOP",
-             "batch pass_tokens attended_tokens pair_flop=expanded_pair_flop"),
-            ("expansion_flop", attention.expansion_flop, "FLOP", "batch context_tokens expansion_flop_per_token"),
-            ("attention_flop", attention.cheaper_attention_flop, "FLOP", "latent_flop expanded_flop expansion_flop"),
-            ("pass_flop", roofline.pass_flop, "FLOP", "matmul_flop attention_flop"),
-        ])  # fmt: skip
-        flop = "pass_flop"
+    flop, of_one = _flop(sheet, asked, "batch", ""), _flop(sheet, asked, "one_sequence", "_per_sequence")
     sheet.compute_all([
         ("t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s=system_flop_per_s"),
+        ("t_compute_per_sequence_s", roofline.compute_time_s, "s", f"flop={of_one} flop_per_s=system_flop_per_s"),
         ("read_params", roofline.read_params, "params", "total_params lookup_params"),
         ("balance_batch", roofline.balance_batch, "sequences", "ridge read_params active_params pass_tokens"),
     ])  # fmt: skip
+
+
+def _flop(sheet: Worksheet, asked: Question, batch: str, suffix: str) -> str:
+    """Write down the arithmetic of a batch, with attention if asked; the name of the quantity that has it all."""
+    matmul = f"matmul_flop{suffix}"
+    sheet.compute(matmul, roofline.matmul_flop, "FLOP", f"batch={batch} pass_tokens active_params")
+    if "attention" not in asked.refine:
+        return matmul
+    if "attended_tokens" not in sheet:
+        sheet.compute("attended_tokens", attention.mean_attended_tokens, "tokens", "pass_tokens context_tokens")
+    latent, expanded, expansion = (f"{name}_flop{suffix}" for name in ("latent", "expanded", "expansion"))
+    sheet.compute_all([
+        (latent, attention.attention_flop, "FLOP", f"batch={batch} pass_tokens attended_tokens pair_flop"),
+        (expanded, attention.attention_flop, "FLOP",
+         f"batch={batch} pass_tokens attended_tokens pair_flop=expanded_pair_flop"),
+        (expansion, attention.expansion_flop, "FLOP", f"batch={batch} context_tokens expansion_flop_per_token"),
+        (f"attention_flop{suffix}", attention.cheaper_attention_flop, "FLOP",
+         f"latent_flop={latent} expanded_flop={expanded} expansion_flop={expansion}"),
+        (f"pass_flop{suffix}", roofline.pass_flop, "FLOP",
+         f"matmul_flop={matmul} attention_flop=attention_flop{suffix}"),
+    ])  # fmt: skip
+    return f"pass_flop{suffix}"
 
 
 def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) -> None:
@@ -279,6 +292,12 @@ def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) ->
             ("rest_params", roofline.read_params, "params", "total_params=read_params lookup_params=routed_params"),
             ("fetched_params", moe.fetched_params, "params", "rest_params routed_params hit_share"),
         ])  # fmt: skip
+        # The balance batch is thousands: every expert is hit there, so it is computed with all the weights.
+        sheet.compute_all([
+            ("all_weights_bytes", roofline.weights_bytes, "B", "read_params weight_bytes_per_param"),
+            ("t_all_weights_s", roofline.stream_time_s, "s",
+             "bytes_read=all_weights_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
+        ])  # fmt: skip
         read = "fetched_params"
     sheet.compute_all([
         ("weights_bytes", roofline.weights_bytes, "B", f"read_params={read} weight_bytes_per_param"),
@@ -287,6 +306,11 @@ def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) ->
         ("kv_bytes", roofline.kv_bytes, "B", "batch context_tokens kv_bytes_per_token"),
         ("t_kv_s", roofline.stream_time_s, "s",
          "bytes_read=kv_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
+    ])  # fmt: skip
+    sheet.compute_all([
+        ("kv_bytes_per_sequence", roofline.kv_bytes, "B", "batch=one_sequence context_tokens kv_bytes_per_token"),
+        ("t_kv_per_sequence_s", roofline.stream_time_s, "s",
+         "bytes_read=kv_bytes_per_sequence bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
     ])  # fmt: skip
     if "communication" in asked.refine and system.chips > 1:
         _communication(sheet, model, system)
@@ -333,14 +357,12 @@ def _memory(sheet: Worksheet) -> None:
 
 
 def _consequences(sheet: Worksheet) -> None:
+    weights = "t_all_weights_s" if "t_all_weights_s" in sheet else "t_weights_s"
     sheet.compute_all([
-        ("t_compute_per_sequence_s", roofline.per_sequence_s, "s", "t_s=t_compute_s batch"),
-        ("t_kv_per_sequence_s", roofline.per_sequence_s, "s", "t_s=t_kv_s batch"),
         ("balance_batch_with_kv", roofline.balance_batch_with_kv, "sequences",
-         "t_weights_s t_compute_per_sequence_s t_kv_per_sequence_s"),
-        ("flop_per_sequence", roofline.flop_per_sequence, "FLOP", "active_params pass_tokens"),
+         f"t_weights_s={weights} t_compute_per_sequence_s t_kv_per_sequence_s"),
         ("balance_context", roofline.balance_context, "tokens",
-         "flop_per_sequence flop_per_s kv_bytes_per_token bandwidth_bytes_per_s"),
+         "flop_per_sequence=matmul_flop_per_sequence flop_per_s kv_bytes_per_token bandwidth_bytes_per_s"),
         ("beat_s", roofline.beat_s, "s", "drain_s step_s"),
         ("worst_latency_s", roofline.worst_latency_s, "s", "beat_s step_s"),
         ("tokens_per_s", roofline.tokens_per_s, "tokens/s", "batch pass_tokens step_s"),

@@ -14,6 +14,8 @@ from headway.errors import UnknownName
 from headway.provenance import Cell, Origin, Reference, Worksheet
 from headway.units import format_si
 
+LECTURE = "R. Pope with D. Patel, blackboard lecture, 2026-04-29; cited by the time at which a chapter starts"
+
 
 class Explained(Protocol):
     """Anything that keeps the worksheet it was computed on."""
@@ -39,6 +41,8 @@ def explain(result: Explained, *names: str, at: Mapping[str, float] | None = Non
     computed = [_derivation(cell, sheet, index) for cell in cells if cell.equation is not None]
     given = [_given(cell, index, pages) for cell in cells if cell.equation is None]
     sources = [f"  [{i}] {page.where} (read {page.checked})" for i, page in enumerate(pages, start=1)]
+    if any("lecture" in line for line in computed):
+        sources.insert(0, f"  lecture: {LECTURE}")
     return "\n".join(["Derivation", *computed, "", "Inputs", *given, *(["", "Sources", *sources] if sources else [])])
 
 

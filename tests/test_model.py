@@ -1,0 +1,570 @@
+"""Models: parameters, cache and bytes of a config, against the framework and against tensor shapes; and refusals."""
+
+import csv
+import json
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.strategies import booleans, builds, composite, fixed_dictionaries, integers, none, sampled_from
+
+from headway import catalog
+from headway.errors import BadInput, UnknownName
+from headway.model.config import FAMILIES, load_model, read_config
+from headway.model.describe import describe
+from headway.model.dtypes import DTYPES, dtype
+from headway.model.model import bare_model
+from headway.provenance import Origin
+from headway.units import parse
+
+COUNTS = Path(__file__).parent / "data" / "model_param_counts.csv"
+NAMES = sorted(catalog.model_names())
+USER = Origin("user", "the test")
+
+
+def counted():
+    """The independent count, by config file."""
+    lines = [line for line in COUNTS.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return {row["file"]: row for row in csv.DictReader(lines)}
+
+
+# --- the tensors of a checkpoint, as the families' own code allocates them ---------------------------------------
+
+
+def tensors(config):
+    """Every weight of a checkpoint as (part, shape), from the fields of its config; a second way to count."""
+    h, heads = config["hidden_size"], config["num_attention_heads"]
+    yield "embedding", (config["vocab_size"], h)
+    if not config.get("tie_word_embeddings"):
+        yield "lm_head", (config["vocab_size"], h)
+    yield "norm", (h,)
+    for layer in range(config["num_hidden_layers"]):
+        yield from (("norm", (h,)), ("norm", (h,)))
+        yield from latent(config, h, heads) if config.get("kv_lora_rank") else grouped(config, h, heads)
+        yield from feed_forward(config, h, layer)
+
+
+def grouped(config, h, heads):
+    size = config.get("head_dim") or h // heads
+    q, kv = heads * size, (config.get("num_key_value_heads") or heads) * size
+    yield from (("attention", shape) for shape in ((q, h), (kv, h), (kv, h), (h, q)))
+    if config["model_type"] == "qwen2" or config.get("attention_bias"):
+        yield from (("attention", (width,)) for width in (q, kv, kv))
+        if config["model_type"] != "qwen2":
+            yield "attention", (h,)
+    if config["model_type"].startswith("qwen3"):
+        yield from (("attention", (size,)), ("attention", (size,)))
+
+
+def latent(config, h, heads):
+    q = heads * (config["qk_nope_head_dim"] + config["qk_rope_head_dim"])
+    rank, kv_rank = config.get("q_lora_rank"), config["kv_lora_rank"]
+    if rank:
+        yield from (("attention", shape) for shape in ((rank, h), (rank,), (q, rank)))
+    else:
+        yield "attention", (q, h)
+    yield "attention", (kv_rank + config["qk_rope_head_dim"], h)
+    yield "attention", (kv_rank,)
+    yield "attention", (heads * (config["qk_nope_head_dim"] + config["v_head_dim"]), kv_rank)
+    yield "attention", (h, heads * config["v_head_dim"])
+
+
+def feed_forward(config, h, layer):
+    experts = config.get("n_routed_experts") or config.get("num_local_experts") or config.get("num_experts")
+    if not experts or layer < config.get("first_k_dense_replace", 0):
+        yield from gated("dense_mlp", h, config["intermediate_size"])
+        if config.get("mlp_bias"):
+            yield from (("dense_mlp", (n,)) for n in (config["intermediate_size"], config["intermediate_size"], h))
+        return
+    width = config.get("moe_intermediate_size") or config["intermediate_size"]
+    yield "router", (experts, h)
+    for expert in range(experts):
+        part = "routed_experts" if expert >= config["num_experts_per_tok"] else "chosen_experts"
+        yield from gated(part, h, width)
+    if shared := config.get("n_shared_experts"):
+        yield from gated("shared_experts", h, shared * width)
+
+
+def gated(part, h, width):
+    return [(part, (width, h)), (part, (width, h)), (part, (h, width))]
+
+
+def size(shape):
+    return math.prod(shape)
+
+
+def tally(config):
+    parts = {}
+    for part, shape in tensors(config):
+        parts[part] = parts.get(part, 0) + size(shape)
+    return parts
+
+
+# --- against counts that others made -----------------------------------------------------------------------------
+
+
+def test_every_shipped_model_is_counted_independently():
+    """No config is shipped without a row of the independent count."""
+    assert {facts["file"] for facts in catalog.model_names().values()} == set(counted())
+
+
+def test_totals_are_those_of_the_framework():
+    """The framework, told to build a model from the same config, allocates exactly as many parameters.
+
+    Its release could not build Kimi K2, which is counted part by part below.
+    """
+    framework = {name: counted()[facts["file"]]["framework_total"] for name, facts in catalog.model_names().items()}
+    assert [name for name, total in framework.items() if not total] == ["kimi-k2"]
+    built = {name: int(total) for name, total in framework.items() if total}
+    assert {name: load_model(name).total_params for name in built} == built
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_are_those_of_the_independent_count(name):
+    """Embedding, head, attention, dense and routed blocks and routers agree one by one, and so does what is active."""
+    row = {k: int(v) for k, v in counted()[catalog.model_names()[name]["file"]].items() if v.isdigit()}
+    model = load_model(name)
+    parts, active = model.architecture.parts(), model.architecture.active_parts()
+    for part in ("embedding", "lm_head", "dense_mlp", "routed_experts", "shared_experts", "router"):
+        assert parts[part] == row[part], part
+    # the two counts put the norms inside attention on different sides
+    mixing = row["attention_or_mixer"] + row["norm_and_residual_mixing"]
+    assert parts["attention"] + parts["norm"] == mixing
+    assert active["routed_experts"] == row["routed_experts_active"]
+    looked_up = 0 if row["lm_head"] == 0 else row["embedding"]  # a tied embedding is multiplied, as the head
+    assert model.active_params == model.total_params - looked_up - row["routed_experts"] + row["routed_experts_active"]
+    assert model.lookup_params == looked_up
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_are_those_of_the_tensors(name):
+    """Shape by shape, the tensors that the family's code allocates add up to the same parts."""
+    _, _, config = catalog.read_model(name)
+    parts = tally(config)
+    model = load_model(name)
+    assert sum(parts.values()) == model.total_params == sum(model.architecture.parts().values())
+    used = parts | {"routed_experts": 0} | ({} if config.get("tie_word_embeddings") else {"embedding": 0})
+    assert sum(used.values()) == model.active_params
+
+
+# Totals that makers state in a document: to 1 %, but for two that round up.
+STATED = [(n, f["published_total"]) for n, f in catalog.model_names().items() if f.get("published_kind") == "stated"]
+ROUNDED_UP = {"deepseek-v2-lite": 0.02, "kimi-k2": 0.03}  # 15.71 B printed as 16 B, 1.026 T printed as 1 T
+
+
+@pytest.mark.parametrize(("name", "stated"), STATED)
+def test_totals_are_those_that_the_makers_state(name, stated):
+    """What the makers publish of a model's size is what its config adds up to."""
+    assert load_model(name).total_params == pytest.approx(parse(stated, "params"), rel=ROUNDED_UP.get(name, 0.01))
+
+
+def test_active_parameters_by_both_conventions():
+    """DeepSeek-V3's published 37 B lie between what a token multiplies and what counts the embedding in."""
+    model = load_model("deepseek-v3")
+    assert model.total_params == 671_026_404_352
+    assert model.active_params < 37e9 < model.published_active_params
+    assert model.published_active_params == 37_552_282_624  # the count of the data set, embeddings in
+    assert model.published_active_params - model.active_params == model.lookup_params
+
+
+# --- cache and bytes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("deepseek-v3", 70_272), ("deepseek-r1", 70_272), ("llama-3.1-70b", 327_680), ("llama-3.3-70b", 327_680),
+     ("qwen2.5-72b", 327_680), ("llama-3.1-405b", 516_096)],
+)  # fmt: skip
+def test_cache_of_a_token_as_published(name, published):
+    """KV bytes of a token in bf16: the anchors of the published tables."""
+    assert load_model(name).kv_bytes_per_token == published
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cache_of_a_token_is_what_attention_keeps(name):
+    """Two vectors for each key-value head and layer, or one latent with its rotary key, in two bytes a number."""
+    _, _, c = catalog.read_model(name)
+    if c.get("kv_lora_rank"):
+        kept = c["kv_lora_rank"] + c["qk_rope_head_dim"]
+    else:
+        head = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
+        kept = 2 * (c.get("num_key_value_heads") or c["num_attention_heads"]) * head
+    assert load_model(name).kv_bytes_per_token == 2 * kept * c["num_hidden_layers"]
+    assert load_model(name, kv_dtype="fp8").kv_bytes_per_token == kept * c["num_hidden_layers"]
+
+
+def stored(part, shape):
+    """Bytes of a tensor in a DeepSeek fp8 checkpoint: linear weights in fp8 with a scale per 128 x 128 block."""
+    if part in ("embedding", "lm_head", "router") or len(shape) == 1:
+        return 2 * size(shape)
+    return size(shape) + 4 * math.ceil(shape[0] / 128) * math.ceil(shape[1] / 128)
+
+
+def test_bytes_of_deepseek_v3_are_those_of_its_checkpoint():
+    """fp8 weights with their scales: the published files, 688,586,727,753 bytes, hold the model and a prediction layer.
+
+    The prediction layer is one more routed layer with copies of embedding and head, a projection of two hidden states
+    to one, and three norms. What is left are the headers of the files, about 130 bytes for each of 92,000 tensors.
+    """
+    _, _, config = catalog.read_model("deepseek-v3")
+    model = load_model("deepseek-v3")
+    main = sum(stored(part, shape) for part, shape in tensors(config))
+    # Partly filled blocks and the inner norms are all that the model's own sum leaves out.
+    assert model.weight_bytes == pytest.approx(main, rel=1e-6)
+
+    h, attention_and_norms = (
+        config["hidden_size"],
+        [*latent(config, config["hidden_size"], 128), ("norm", (7168,)), ("norm", (7168,))],
+    )
+    layer = [*attention_and_norms, *feed_forward(config, h, layer=60)]
+    copies = 2 * [("embedding", (config["vocab_size"], h))] + 3 * [("norm", (h,))]
+    prediction = sum(stored(part, shape) for part, shape in [*layer, *copies]) + 2 * (h * 2 * h)
+    routing_bias = 59 * 4 * 256  # a buffer of fp32 in each routed layer, no parameter
+    headers = 688_586_727_753 - (main + prediction + routing_bias)
+    linear = sum(
+        part not in ("embedding", "lm_head", "router") and len(shape) == 2 for part, shape in [*tensors(config), *layer]
+    )
+    names = sum(1 for _ in tensors(config)) + len(layer) + linear
+    assert 100 * names < headers < 160 * names
+
+
+def test_bytes_of_a_plain_checkpoint_are_two_for_each_parameter():
+    """Without a quantization_config every parameter is stored as the config says: Llama 3.1 8B is 16.06 GB."""
+    model = load_model("llama-3.1-8b")
+    assert model.weight_bytes == 2 * 8_030_261_248
+    assert model.read_weight_bytes == model.weight_bytes - 2 * 128256 * 4096
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_quantities_add_up_to_the_bytes(name):
+    """What goes onto a worksheet gives the weight bytes back: streamed parameters and looked-up ones."""
+    model = load_model(name)
+    q = {quantity.name: quantity.value for quantity in model.quantities()}
+    streamed = (q["total_params"] - q["lookup_params"]) * q["weight_bytes_per_param"]
+    assert streamed + q["lookup_params"] * q["lookup_bytes_per_param"] == pytest.approx(model.weight_bytes, rel=1e-12)
+    assert q["active_params"] <= q["total_params"] - q["lookup_params"]
+
+
+def test_arithmetic_of_a_token_grows_from_two_per_active_parameter():
+    """Two FLOP for each active parameter, and attention in proportion to the context on top (DeepSeek-V3, absorbed).
+
+    Of each cached token every head multiplies its latent of 512 twice and its rotary key of 64 once.
+    """
+    model = load_model("deepseek-v3")
+    described = describe(model, [0, 4096, 8192])
+    flop, read = described.value("flops_per_token"), described.value("kv_read_bytes_per_token")
+    pair = 61 * 128 * 2 * (512 + 64 + 512)
+    assert flop == pytest.approx(2 * model.active_params + pair * (np.array([0, 4096, 8192]) + 1), rel=1e-12)
+    assert read == pytest.approx([0, 4096 * 70272, 8192 * 70272])
+
+
+# --- laws on configs that nobody published -----------------------------------------------------------------------
+
+
+@composite
+def grouped_config(draw):
+    """A dense or routed model with grouped-query attention, of any of the families."""
+    family = draw(sampled_from(["llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe"]))
+    kv, group, head = draw(integers(1, 8)), draw(integers(1, 8)), draw(integers(1, 16).map(lambda n: 8 * n))
+    config = {
+        "model_type": family, "hidden_size": draw(integers(1, 64)) * kv * group,
+        "num_hidden_layers": draw(integers(1, 6)),
+        "num_attention_heads": kv * group, "num_key_value_heads": kv, "intermediate_size": draw(integers(1, 999)),
+        "vocab_size": draw(integers(1, 9999)), "tie_word_embeddings": draw(booleans()),
+    }  # fmt: skip
+    if draw(booleans()):
+        config["head_dim"] = head
+    if family == "llama":
+        config |= {"attention_bias": draw(booleans()), "mlp_bias": draw(booleans())}
+    if family in ("mixtral", "qwen3_moe"):
+        experts = draw(integers(1, 12))
+        config["num_local_experts" if family == "mixtral" else "num_experts"] = experts
+        config["num_experts_per_tok"] = draw(integers(1, experts))
+        if family == "qwen3_moe":
+            config["moe_intermediate_size"] = draw(integers(1, 99))
+    return config
+
+
+@composite
+def latent_config(draw):
+    """A model of DeepSeek's kind: latent attention, a few dense layers first, shared experts."""
+    layers, experts = draw(integers(1, 6)), draw(integers(1, 12))
+    shape = fixed_dictionaries({
+        "hidden_size": integers(1, 99), "num_attention_heads": integers(1, 8), "q_lora_rank": none() | integers(1, 99),
+        "kv_lora_rank": integers(1, 99), "qk_nope_head_dim": integers(1, 99), "qk_rope_head_dim": integers(0, 99),
+        "v_head_dim": integers(1, 99), "intermediate_size": integers(1, 99), "moe_intermediate_size": integers(1, 99),
+        "vocab_size": integers(1, 999), "n_shared_experts": integers(0, 3), "num_experts_per_tok": integers(1, experts),
+        "first_k_dense_replace": integers(0, layers), "tie_word_embeddings": booleans(),
+        "model_type": sampled_from(["deepseek_v2", "deepseek_v3", "kimi_k2"]),
+    })  # fmt: skip
+    return draw(shape) | {"num_hidden_layers": layers, "n_routed_experts": experts}
+
+
+CONFIGS = grouped_config() | latent_config()
+
+
+def read(config):
+    return read_config(config, name="made up", origin=USER)
+
+
+@given(CONFIGS)
+def test_any_config_is_the_sum_of_its_tensors(config):
+    """For any shape of any family, the parts are those of the tensors that its code would allocate."""
+    model, parts = read(config), tally(config)
+    assert model.total_params == sum(parts.values())
+    used = parts | {"routed_experts": 0} | ({} if config["tie_word_embeddings"] else {"embedding": 0})
+    assert model.active_params == sum(used.values())
+    assert 0 < model.active_params <= model.total_params - model.lookup_params
+    assert model.kv_bytes_per_token > 0
+
+
+@given(CONFIGS, integers(1, 5))
+def test_more_layers_are_more_parameters_in_proportion(config, more):
+    """Every layer past the first dense ones adds the same: parameters, active ones, and cache."""
+    deep = [read(config | {"num_hidden_layers": config["num_hidden_layers"] + more * k}) for k in range(3)]
+    for figure in ("total_params", "active_params", "kv_bytes_per_token", "weight_bytes"):
+        a, b, c = (getattr(model, figure) for model in deep)
+        assert a < b < c
+        assert b - a == c - b
+
+
+@given(CONFIGS)
+def test_tying_the_embedding_saves_one_matrix(config):
+    """A tied model lacks the head's own copy; a token multiplies the same matrix, so as many are active."""
+    tied, untied = (read(config | {"tie_word_embeddings": t}) for t in (True, False))
+    assert untied.total_params - tied.total_params == config["vocab_size"] * config["hidden_size"]
+    assert untied.active_params == tied.active_params
+    assert (untied.lookup_params, tied.lookup_params) == (config["vocab_size"] * config["hidden_size"], 0)
+
+
+@given(CONFIGS, sampled_from(sorted(DTYPES)), sampled_from(sorted(DTYPES)))
+def test_bytes_scale_with_the_format(config, weights, cache):
+    """Cache bytes are numbers times the format's size; weights lie between all narrow and all wide."""
+    config = {**config, "torch_dtype": "bfloat16"}
+    model = read(config)
+    numbers = model.architecture.kv_numbers_per_token
+    assert model.weight_bytes == 2 * model.total_params
+    changed = read_as(config, weights, cache)
+    assert changed.kv_bytes_per_token == numbers * dtype(cache).bytes_per_number
+    narrow, wide = sorted((dtype(weights).bytes_per_number, 2.0))
+    assert narrow * model.total_params * (1 - 1e-12) <= changed.weight_bytes <= wide * model.total_params * (1 + 1e-12)
+    if dtype(weights).bytes_per_number >= 2:
+        assert changed.weight_bytes == dtype(weights).bytes_per_number * model.total_params
+
+
+def read_as(config, weights, cache):
+    """A config through a file, as the command reads it, with other formats."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.json"
+        path.write_text(json.dumps(config), "utf-8")
+        return load_model(str(path), weight_dtype=weights, kv_dtype=cache)
+
+
+@given(latent_config(), integers(1, 20))
+def test_more_experts_weigh_more_and_work_the_same(config, more):
+    """An added expert weighs its three matrices and a row of the router; a token multiplies only that row more."""
+    a, b = read(config), read(config | {"n_routed_experts": config["n_routed_experts"] + more})
+    routed = config["num_hidden_layers"] - config["first_k_dense_replace"]
+    row = config["hidden_size"]
+    expert = 3 * config["hidden_size"] * config["moe_intermediate_size"]
+    assert b.total_params - a.total_params == routed * more * (expert + row)
+    assert b.active_params - a.active_params == routed * more * row
+    assert b.kv_bytes_per_token == a.kv_bytes_per_token
+
+
+@given(integers(1, 40), sampled_from(["moe_layer_freq", "decoder_sparse_step"]), integers(1, 5))
+def test_which_layers_route(layers, field, every):
+    """DeepSeek routes layer i where i divides by the step, counting from 0; Qwen counts from 1."""
+    config = {"model_type": "qwen3_moe", "hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": layers,
+              "intermediate_size": 8, "vocab_size": 8, "num_experts": 2, "num_experts_per_tok": 1,
+              "moe_intermediate_size": 4, field: every}  # fmt: skip
+    expected = math.ceil(layers / every) if field == "moe_layer_freq" else layers // every
+    assert read(config).architecture.moe_layers == expected
+
+
+@given(integers(1, 10**13), integers(1, 10**13), none() | integers(0, 10**7))
+def test_bare_numbers_are_a_model(total, active, kv):
+    """Parameters, active parameters and KV bytes are enough; more active than there are is refused."""
+    if active > total:
+        with pytest.raises(BadInput, match="cannot exceed the total"):
+            bare_model(total, active, kv)
+        return
+    model = bare_model(total, active, kv)
+    assert (model.total_params, model.active_params, model.kv_bytes_per_token) == (total, active, kv)
+    assert model.weight_bytes == 2 * total
+    assert bare_model(total).active_params == total
+    gap = next(q for q in model.quantities() if q.name == "kv_bytes_per_token").gap
+    assert gap == ("" if kv is not None else "kv_bytes_per_token of bare numbers is not known: supply --kv-bytes")
+
+
+# --- names and files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_found_by_name_alias_and_hugging_face_id(name):
+    """Any case and underscores; the id of its page; each alias: one and the same model, with its page."""
+    facts, model = catalog.model_names()[name], load_model(name)
+    for spelling in (
+        name.upper(),
+        name.replace("-", "_"),
+        facts["hf_id"],
+        facts["hf_id"].lower(),
+        *facts.get("aliases", ()),
+    ):
+        assert load_model(spelling) == model
+    assert model.origin.references[0].where == facts["config_source"]
+
+
+def test_a_misspelt_model_suggests_its_neighbours():
+    """A name that nothing answers to is refused with the nearest names."""
+    with pytest.raises(UnknownName, match="did you mean deepseek-v3"):
+        load_model("deepseek-v33")
+
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 1000,
+}  # fmt: skip
+DEEPSEEK = {
+    "model_type": "deepseek_v3", "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 99,
+    "kv_lora_rank": 16, "q_lora_rank": 24, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8,
+    "intermediate_size": 128, "moe_intermediate_size": 32, "n_routed_experts": 8, "num_experts_per_tok": 2,
+    "first_k_dense_replace": 1,
+}  # fmt: skip
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    def write(content):
+        path = tmp_path / "config.json"
+        path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+        return path
+
+    return write
+
+
+def test_a_config_is_read_by_its_path_or_its_folder(config_file):
+    """A config.json by path, or the folder that holds it, as downloaded checkpoints lie about."""
+    path = config_file(LLAMA)
+    assert load_model(str(path)).total_params == load_model(str(path.parent)).total_params == sum(tally(LLAMA).values())
+
+
+def test_fields_of_a_config_can_be_changed():
+    """A change replaces a field before the config is read: half the layers, half the cache."""
+    assert load_model("llama-3.1-8b", changes={"num_hidden_layers": 16}).kv_bytes_per_token == 65_536
+
+
+def fp8_in_blocks_of(sizes):
+    return DEEPSEEK | {"quantization_config": {"quant_method": "fp8", "weight_block_size": sizes}}
+
+
+# What is wrong with a config, and what the one line must contain.
+BAD_CONFIGS = {
+    "another family": (LLAMA | {"model_type": "gpt_oss"}, "model_type 'gpt_oss' is not read yet; known are llama"),
+    "no family": ({k: v for k, v in LLAMA.items() if k != "model_type"}, "the field model_type must be a string"),
+    "family is a list": (LLAMA | {"model_type": ["llama"]}, "the field model_type must be a string"),
+    "sliding window": (LLAMA | {"sliding_window": 4096}, "sliding-window attention (sliding_window) is not read yet"),
+    "sliding window of qwen": (
+        LLAMA | {"model_type": "qwen2", "sliding_window": 9, "use_sliding_window": True}, "sliding-window"),
+    "layer types": (LLAMA | {"layer_types": ["linear"]}, "the field layer_types changes the architecture"),
+    "sparse index": (DEEPSEEK | {"index_topk": 2048}, "the field index_topk changes the architecture"),
+    "pictures": (LLAMA | {"vision_config": {"depth": 2}}, "the field vision_config changes the architecture"),
+    "awq": (LLAMA | {"quantization_config": {"quant_method": "awq"}}, "quant_method 'awq' is not read yet"),
+    "block of three": (fp8_in_blocks_of([1, 2, 3]), "two positive"),
+    "block of nothing": (fp8_in_blocks_of([0, 0]), "two positive"),
+    "quantization is a word": (LLAMA | {"quantization_config": "fp8"}, "quantization_config must be an object"),
+    "negative": (LLAMA | {"hidden_size": -64}, "hidden_size must be a whole number from 1 to 100,000,000, found '-64'"),
+    "zero": (LLAMA | {"num_attention_heads": 0}, "num_attention_heads must be a whole number from 1"),
+    "half a layer": (LLAMA | {"num_hidden_layers": 2.5}, "num_hidden_layers must be a whole number"),
+    "a word": (LLAMA | {"vocab_size": "many"}, "vocab_size must be a whole number"),
+    "true": (LLAMA | {"vocab_size": True}, "vocab_size must be a whole number"),
+    "a list": (LLAMA | {"intermediate_size": [128]}, "intermediate_size must be a whole number"),
+    "huge": (LLAMA | {"hidden_size": 10**12}, "hidden_size must be a whole number from 1 to 100,000,000"),
+    "a huge fraction": (LLAMA | {"hidden_size": 1e300}, "hidden_size must be a whole number"),
+    "not a number": (LLAMA | {"hidden_size": math.nan}, "hidden_size must be a whole number"),
+    "infinite": (LLAMA | {"hidden_size": math.inf}, "hidden_size must be a whole number"),
+    "a million layers": (LLAMA | {"num_hidden_layers": 10**6}, "a whole number from 1 to 100,000, found '1000000'"),
+    "null": (LLAMA | {"hidden_size": None}, "the field hidden_size is missing"),
+    "heads that do not group": (LLAMA | {"num_key_value_heads": 3}, "must be a multiple of num_key_value_heads (3)"),
+    "width that does not divide": (LLAMA | {"hidden_size": 65}, "of num_attention_heads (4), or give head_dim"),
+    "more chosen than there are": (DEEPSEEK | {"num_experts_per_tok": 9}, "(9) cannot exceed n_routed_experts (8)"),
+    "tied as a word": (LLAMA | {"tie_word_embeddings": "yes"}, "tie_word_embeddings must be true or false"),
+    "unknown format": (LLAMA | {"torch_dtype": "float9"}, "unknown dtype 'float9'"),
+    "plain layers as a number": (DEEPSEEK | {"mlp_only_layers": 3}, "mlp_only_layers must be a list of whole numbers"),
+    "a list instead": ([LLAMA], "expected an object with the fields of a config.json"),
+    "a number instead": (5, "expected an object with the fields of a config.json"),
+    "an empty object": ({}, "model_type must be a string"),
+    "no JSON": (b"model_type: llama", "config.json is not JSON"),
+    "an empty file": (b"", "config.json is not JSON"),
+    "no text": (b"\xff\xfe\x00\x00", "cannot read"),
+    "deep lists": (b"[" * 1_000_000, "config.json is nested too deeply"),
+    "deep objects": (b'{"a":' * 1_000_000, "config.json is nested too deeply"),
+    "thousands of digits": (b'{"hidden_size":' + b"9" * 5000 + b"}", "config.json is not JSON"),
+    "25 MB": (b" " * 25_000_000, "config.json is larger than 20 MB"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "expected"), BAD_CONFIGS.values(), ids=BAD_CONFIGS)
+def test_a_config_with_a_mistake_is_refused_in_one_line(config_file, content, expected):
+    """What is missing, impossible or not understood is refused by name, in one line; nothing is guessed."""
+    with pytest.raises(BadInput) as refusal:
+        load_model(str(config_file(content)))
+    message = str(refusal.value)
+    assert expected in message
+    assert message.isprintable()
+    assert len(message) < 330
+
+
+@pytest.mark.parametrize("config", [LLAMA, DEEPSEEK], ids=["llama", "deepseek"])
+def test_each_field_that_counts_is_required(config):
+    """Without any one field that the count needs, the refusal names that field; the others mean something absent."""
+    optional = {"num_key_value_heads", "q_lora_rank", "first_k_dense_replace", "moe_intermediate_size",
+                "n_routed_experts", "kv_lora_rank"}  # fmt: skip
+    for field in set(config) - optional:
+        with pytest.raises(BadInput, match=field):
+            read({k: v for k, v in config.items() if k != field})
+
+
+def test_a_window_that_is_mentioned_and_not_used_is_fine():
+    """Qwen's configs carry a window they switch off, and Mistral's a null: both are full attention."""
+    assert read(LLAMA | {"model_type": "qwen2", "sliding_window": 4096, "use_sliding_window": False}).total_params > 0
+    assert read(LLAMA | {"model_type": "mistral", "sliding_window": None}).total_params > 0
+
+
+@pytest.mark.parametrize("path", ["nowhere.json", "x" * 5000, "a\0b", "", "no/such/folder", "x" * 5000 + ".json"])
+def test_a_path_that_leads_nowhere_is_refused(path, tmp_path, monkeypatch):
+    """No such file, a name no file can have, nothing at all: one line."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput) as refusal:
+        load_model(path)
+    assert str(refusal.value).isprintable()
+
+
+FIELDS = sampled_from(sorted({*LLAMA, *DEEPSEEK, "head_dim", "torch_dtype", "quantization_config"}))
+ANYTHING = sampled_from([None, 0, 1, -1, 3.0, 2**31, 1e99, "", "x", [], [1], {}, True, math.nan, math.inf])
+
+
+@given(builds(lambda config, field, value: config | {field: value}, CONFIGS, FIELDS, ANYTHING))
+def test_any_field_gone_wrong_is_counted_or_refused(config):
+    """With any one field replaced by anything, a config is a model with positive counts, or refused in one line."""
+    found = outcome(config)
+    if isinstance(found, str):
+        assert found.isprintable()
+    else:
+        assert 0 < found.active_params <= found.total_params < math.inf
+        assert 0 < found.weight_bytes < math.inf
+
+
+def outcome(config):
+    try:
+        return read(config)
+    except BadInput as refusal:
+        return str(refusal)
+
+
+def test_every_family_is_shipped():
+    """Each family that the reader knows has a shipped config, and so a count by the framework or part by part."""
+    assert {catalog.read_model(name)[2]["model_type"] for name in NAMES} == set(FAMILIES)

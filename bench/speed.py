@@ -25,7 +25,8 @@ import numpy as np
 from headway.equations import roofline
 from headway.hardware import load_system
 from headway.model.config import load_model
-from headway.step.first_order import Question, evaluate
+from headway.step.first_order import evaluate
+from headway.step.question import Question
 
 POINTS = 1_000_000
 PEER_PER_S = 225_000  # the fastest published tool's evaluations per second, of a model as coarse as this one

@@ -23,7 +23,7 @@ from headway.catalog import entries, model_names, vocabulary
 from headway.cli import COMMANDS, main
 from headway.cli.equation import by_name
 from headway.model.config import FAMILIES
-from headway.step.first_order import REFINEMENTS
+from headway.step.question import REFINEMENTS
 
 SEED = "HEADWAY_FUZZ_EXAMPLES"
 TOTAL = int(os.environ.get(SEED, "4000"))
@@ -277,7 +277,7 @@ def folder(tmp_path_factory):
 # The tests
 
 
-@share(30)
+@share(26)
 @given(model=any_model, system=systems, rest=options(*ROOFLINE_OPTIONS), as_json=flag("--json"))
 def test_any_roofline_is_answered_or_refused(model, system, rest, as_json):
     """Models, systems and options of all kinds: numbers that make sense, or one line that says what does not."""
@@ -292,7 +292,7 @@ def test_any_system_is_known_or_refused(system, encoding):
     judge(["catalog", "generations", system], encoding)
 
 
-@share(12)
+@share(10)
 @given(axis=st.sampled_from(["--batch", "--context", "--pass"]), text=values, more=values)
 def test_any_number_list_or_range_is_read_or_refused(axis, text, more):
     """Numbers, lists and ranges on each axis, alone and with another."""
@@ -300,7 +300,7 @@ def test_any_number_list_or_range_is_read_or_refused(axis, text, more):
     answered(["model", "qwen3-8b", f"--contexts={more}"])
 
 
-@share(15)
+@share(13)
 @given(
     model=st.sampled_from(["deepseek-v3", "llama-3.1-8b"]),
     set_to=st.lists(changes, min_size=1, max_size=4),
@@ -321,7 +321,7 @@ KINDS = ["accelerators", "systems", "memory-tiers", "models", "generations", "me
 EQUATIONS = list(by_name())
 
 
-@share(18)
+@share(16)
 @given(
     command=mostly(st.sampled_from([name for name in COMMANDS if name != "demo"]), misspelt(list(COMMANDS)), junk),
     words=st.lists(

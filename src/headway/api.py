@@ -8,7 +8,8 @@ from typing import Any
 from headway.hardware import System, load_system
 from headway.model.config import load_model
 from headway.model.model import Model
-from headway.step.first_order import Pass, Question, evaluate
+from headway.step.first_order import Pass, evaluate
+from headway.step.question import Question
 
 
 def roofline(

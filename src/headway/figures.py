@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from headway.step.first_order import AXES, Pass, Question, evaluate
+from headway.step.first_order import Pass, evaluate
+from headway.step.question import AXES, Question
 
 POINTS = 160  # a smooth curve on paper; the corners stay where they are
 

@@ -22,8 +22,8 @@ Batch, context and pass length take a value (8k), a list (1,8,64) or a range: 1:
 
 
 def parser() -> Parser:
-    """The options; defaults of the question are in `headway.step.first_order.Question`."""
-    from headway.step.first_order import REFINEMENTS, Question  # noqa: PLC0415
+    """The options; defaults of the question are in `headway.step.question.Question`."""
+    from headway.step.question import REFINEMENTS, Question  # noqa: PLC0415
 
     asked = Question()
     options = Parser("roofline", "Time, cost and balance of one forward pass of a model on a system.", EPILOG)
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     """Answer in text or JSON, and draw if asked."""
     args = parser().read(arguments)
     target = None
-    if args.plot:
+    if args.plot is not None:
         from headway.drawing import check_target  # noqa: PLC0415
 
         target = check_target(args.plot)
@@ -74,7 +74,8 @@ def main(arguments: Sequence[str]) -> int:
 def ask(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """The pass that the options describe, and the changes that apply to its worksheet."""
     from headway.hardware import load_system  # noqa: PLC0415
-    from headway.step.first_order import REFINEMENTS, Question, changeable, evaluate  # noqa: PLC0415
+    from headway.step.first_order import evaluate  # noqa: PLC0415
+    from headway.step.question import REFINEMENTS, Question, changeable  # noqa: PLC0415
 
     changes: dict[str, Any] = dict(read_changes(args.changes))
     if args.price is not None:
@@ -113,7 +114,7 @@ def _apply_outside(args: Any, model: Any, system: Any, changes: dict[str, Any], 
 
     config = {n: _json_value(v) for n, v in changes.items() if n in model.config}
     figures = [n for n, word in vocabulary().items() if {"accelerator", "system"} & set(word.of)]
-    chip = {n: v for n, v in changes.items() if n in figures and (n not in inside or n == "domain_chips")}
+    chip = {n: v for n, v in changes.items() if n in figures and n not in inside}
     for name in changes:
         if name not in (known := {*inside, *figures, *model.config}):
             raise UnknownName("quantity to set", name, known)

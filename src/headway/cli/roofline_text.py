@@ -11,7 +11,8 @@ from headway.cli.textplot import text_plot
 from headway.explanation import explain as derivation
 from headway.explanation import origin_text
 from headway.figures import AXIS_LABELS, roofline_panels, varying_axes
-from headway.step.first_order import AXES, REFINEMENTS, Pass
+from headway.step.first_order import Pass
+from headway.step.question import AXES, REFINEMENTS
 from headway.units import format_si
 
 _KEYS = {"batch": "batch", "context_tokens": "context", "pass_tokens": "pass"}

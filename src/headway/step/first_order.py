@@ -13,38 +13,21 @@ The arrays broadcast over three axes: batch, context, pass length.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from headway.catalog.entries import LARGEST, SMALLEST
-from headway.catalog.store import defaults
 from headway.equations import attention, collectives, context, cost, moe, parallelism, roofline
-from headway.errors import BadInput, Infeasible, MissingFact, UnknownName, shown
+from headway.errors import Infeasible, MissingFact, UnknownName
 from headway.hardware import System
 from headway.model.model import Model
-from headway.provenance import Origin, Quantity, Worksheet
+from headway.provenance import Worksheet
+from headway.step.question import REFINEMENTS, Question, given
 from headway.uncertainty import DEFAULT_LEVEL, unmeasured
-from headway.units import format_si, parse
+from headway.units import format_si
 
-REFINEMENTS = ("expert-hits", "attention", "communication")
-AXES = ("batch", "context_tokens", "pass_tokens")
-_FIXED = {"one_sequence"}  # on the worksheet, and not to be set
 _WHY_NO_INTERVAL = "no error of the first-order pass has been measured yet; the operator model brings it"
-# Figures of a system that a pass uses, under the names they have on the worksheet.
-_FROM_SYSTEM = ("bandwidth_bytes_per_s", "memory_bytes", "scaleup_bytes_per_s", "rental_usd_per_s")
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a model and a system; the only place where these defaults are written."""
-
-    batch: Any = 64
-    context_tokens: Any = 8000
-    pass_tokens: Any = 1
-    refine: tuple[str, ...] = ()
-    beyond_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +106,7 @@ def evaluate(model: Model, system: System, question: Question | None = None,
     for name in asked.refine:
         if name not in REFINEMENTS:
             raise UnknownName("refinement", name, REFINEMENTS)
-    sheet = Worksheet(_given(model, system, asked, dict(changes or {})))
+    sheet = Worksheet(given(model, system, asked, dict(changes or {})))
     with np.errstate(all="ignore"):  # no KV cache means no limit from it: infinities are answers here
         _compute(sheet, model, system, asked)
     result = Pass(model, system, asked, sheet)
@@ -143,100 +126,6 @@ def _compute(sheet: Worksheet, model: Model, system: System, asked: Question) ->
     sheet.compute("step_s", roofline.pass_time_s, "s", "t_compute_s t_weights_s t_kv_s t_comm_s t_overhead_s",
                   unmeasured(_WHY_NO_INTERVAL))  # fmt: skip
     _consequences(sheet)
-
-
-def changeable(model: Model, system: System) -> list[str]:
-    """Names that `changes` may use: every given quantity of the worksheet."""
-    return [q.name for q in _given(model, system, Question(), {}) if q.name not in _FIXED]
-
-
-def _given(model: Model, system: System, asked: Question, changes: dict[str, object]) -> list[Quantity]:
-    """Every input of the pass with its origin, the user's changes put in their place."""
-    asked_for = Origin("user", "the question")
-    shaped = [_along(getattr(asked, axis), position, axis) for position, axis in enumerate(AXES)]
-    quantities = [
-        Quantity(axis, values, "tokens" if axis.endswith("tokens") else "sequences", asked_for)
-        for axis, values in zip(AXES, shaped, strict=True)
-    ]
-    quantities.append(Quantity("one_sequence", 1.0, "sequences", Origin("default", "what one more sequence adds")))
-    quantities += model.quantities()
-    quantities.append(Quantity("chips", float(system.chips), "chips", Origin("user", f"--on {system.name}")))
-    quantities.append(Quantity("domain_chips", float(system.domain_chips), "chips", Origin("catalog", system.name)))
-    quantities.append(system.peak(model.weight_dtype))
-    quantities += [system.figure(name) for name in _FROM_SYSTEM]
-    quantities += defaults().values()
-    known = {quantity.name for quantity in quantities} - _FIXED
-    for name in changes:
-        if name not in known:
-            raise UnknownName("quantity to set", name, known)
-    given = [_as_array(_changed(quantity, changes)) for quantity in quantities]
-    _check_parts(given)
-    return given
-
-
-def _as_array(quantity: Quantity) -> Quantity:
-    """Plain numbers as NumPy's, whose division by zero is infinity and no exception."""
-    value = quantity.value
-    return quantity if value is None else replace(quantity, value=np.float64(value) if np.ndim(value) == 0 else value)
-
-
-def _check_parts(given: list[Quantity]) -> None:
-    """Refuse a part that is larger than its whole, which only a change of single inputs can bring about."""
-    value = {quantity.name: quantity.value for quantity in given}
-    for part, whole in _PARTS:
-        wholes = [value[name] for name in whole]
-        if value[part] is None or None in wholes:
-            continue
-        limit = wholes[0] - sum(wholes[1:])
-        if value[part] > limit:
-            raise BadInput(f"{part} ({value[part]:g}) cannot exceed {' - '.join(whole)} ({limit:g})")
-
-
-_PARTS = (
-    ("lookup_params", ("total_params",)),
-    ("active_params", ("total_params",)),
-    ("routed_params", ("total_params", "lookup_params")),
-    ("experts_per_token", ("n_experts",)),
-    ("moe_layers", ("n_layers",)),
-)
-
-
-def _along(asked: Any, position: int, axis: str) -> Any:
-    """One axis of the grid: a list lies along its own dimension, a single number along none."""
-    least = 0 if axis == "context_tokens" else 1
-    try:
-        values = np.asarray(asked, dtype=float)
-    except (TypeError, ValueError, OverflowError):
-        raise BadInput(f"{axis} must be a number or a list of numbers") from None
-    if values.ndim > 1 or values.size == 0:
-        raise BadInput(f"{axis} must be a number or a list of numbers")
-    if not np.all(np.isfinite(values)) or np.any(values < least) or np.any(values > LARGEST):
-        raise BadInput(f"{axis} must be {least} or more, found {shown(values.tolist())}")
-    if values.ndim == 0:
-        return np.float64(values)
-    return values.reshape([-1 if i == position else 1 for i in range(len(AXES))])
-
-
-def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
-    if quantity.name not in changes:
-        return quantity
-    if quantity.name in AXES:
-        option = {"batch": "--batch", "context_tokens": "--context", "pass_tokens": "--pass"}[quantity.name]
-        raise BadInput(f"{quantity.name} is set with {option}")
-    if quantity.name in ("chips", "domain_chips"):
-        raise BadInput(f"{quantity.name} belongs to the system: load_system, or --on NAME:COUNT and --set domain_chips")
-    text = changes[quantity.name]
-    value = parse(text, quantity.unit)
-    least = 0.0 if quantity.name in _MAY_BE_ZERO else SMALLEST
-    most = 1.0 if quantity.name == "usable_memory_fraction" else LARGEST
-    if not (least <= value <= most) or 0 < value < SMALLEST:
-        asked = "positive" if most == LARGEST else "above 0 and at most 1"
-        raise BadInput(f"{quantity.name} must be {asked}, found {shown(text)}")
-    return Quantity(quantity.name, value, quantity.unit, Origin("user", f"--set {quantity.name}={text}"))
-
-
-_MAY_BE_ZERO = {"t_comm_s", "t_overhead_s", "lookup_params", "kv_bytes_per_token", "rental_usd_per_s",
-                "expansion_flop_per_token", "routed_params", "moe_layers"}  # fmt: skip
 
 
 def _machine(sheet: Worksheet) -> None:
@@ -377,20 +266,20 @@ def _consequences(sheet: Worksheet) -> None:
 
 
 def _does_not_fit(result: Pass) -> str:
-    """The arithmetic of a refusal, and the nearest thing that fits."""
+    """The arithmetic of a refusal, for the smallest point asked, and the nearest things that fit."""
     value, system = result.sheet.value, result.system
-    weights, usable = value("stored_weight_bytes"), value("usable_bytes")
+    weights, usable, share = (value(name) for name in ("stored_weight_bytes", "usable_bytes", "usable_memory_fraction"))
     head = f"{result.model.name} does not fit on {system.name}"
-    share = value("usable_memory_fraction")
     room = f"{system.chips} x {format_si(value('memory_bytes'), 'B')} x {share:g} = {format_si(usable, 'B')}"
-    chips_for = -(-weights // (value("memory_bytes") * share))
+    chip_bytes = value("memory_bytes") * share
     if weights > usable:
-        return (f"{head}: weights {format_si(weights, 'B')} > {room}; "
-                f"the weights alone need {chips_for:,.0f} chips, or a narrower --weight-dtype")  # fmt: skip
-    smallest = np.argmin(np.asarray(value("needed_bytes")))
-    kv = float(np.asarray(value("needed_bytes")).ravel()[smallest]) - weights
+        return (f"{head}: weights {format_si(weights, 'B')} > {room}; the weights alone need "
+                f"{np.ceil(weights / chip_bytes):,.0f} chips, or a narrower --weight-dtype")  # fmt: skip
+    needed = float(np.min(value("needed_bytes")))
     batch = float(np.max(value("largest_batch")))
-    context_tokens = float(np.max(value("largest_context")))
-    nearest = f"{batch:,.0f} sequences at the shortest context asked" if batch >= 1 else "not one such sequence"
-    return (f"{head}: weights {format_si(weights, 'B')} + KV cache {format_si(kv, 'B')} > {room}; it holds {nearest}, "
-            f"or {context_tokens:,.0f} tokens each at the smallest batch asked")  # fmt: skip
+    tokens = float(np.max(value("largest_context")))
+    ways = [f"{batch:,.0f} such sequences"] if batch >= 1 else []
+    ways += [f"{tokens:,.0f} tokens of context"] if tokens >= 1 else []
+    ways.append(f"{np.ceil(needed / chip_bytes):,.0f} chips")
+    return (f"{head}: weights {format_si(weights, 'B')} + KV cache {format_si(needed - weights, 'B')} > {room}; "
+            f"it fits with {', or with '.join(ways)}")  # fmt: skip

@@ -1,0 +1,129 @@
+"""The question asked of a pass, and every number that the answer is made from.
+
+Each input is written down once, with its origin: the question's own axes, the model's figures, the system's, and the
+defaults. The user's changes take the place of any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from headway.catalog.entries import LARGEST, SMALLEST
+from headway.catalog.store import defaults
+from headway.errors import BadInput, UnknownName, shown
+from headway.hardware import System
+from headway.model.model import Model
+from headway.provenance import Origin, Quantity
+from headway.units import parse
+
+REFINEMENTS = ("expert-hits", "attention", "communication")
+AXES = ("batch", "context_tokens", "pass_tokens")
+_FIXED = {"one_sequence"}  # on the worksheet, and not to be set
+# Figures of a system that a pass uses, under the names they have on the worksheet.
+_FROM_SYSTEM = ("bandwidth_bytes_per_s", "memory_bytes", "scaleup_bytes_per_s", "rental_usd_per_s")
+_MAY_BE_ZERO = {"t_comm_s", "t_overhead_s", "lookup_params", "kv_bytes_per_token", "rental_usd_per_s",
+                "expansion_flop_per_token", "routed_params", "moe_layers"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a model and a system; the only place where these defaults are written."""
+
+    batch: Any = 64
+    context_tokens: Any = 8000
+    pass_tokens: Any = 1
+    refine: tuple[str, ...] = ()
+    beyond_memory: bool = False
+
+
+def given(model: Model, system: System, asked: Question, changes: dict[str, object]) -> list[Quantity]:
+    """Every input of the pass with its origin, the user's changes put in their place."""
+    asked_for = Origin("user", "the question")
+    shaped = [_along(getattr(asked, axis), position, axis) for position, axis in enumerate(AXES)]
+    quantities = [
+        Quantity(axis, values, "tokens" if axis.endswith("tokens") else "sequences", asked_for)
+        for axis, values in zip(AXES, shaped, strict=True)
+    ]
+    quantities.append(Quantity("one_sequence", 1.0, "sequences", Origin("default", "what one more sequence adds")))
+    quantities += model.quantities()
+    quantities.append(Quantity("chips", float(system.chips), "chips", Origin("user", f"--on {system.name}")))
+    quantities.append(system.peak(model.weight_dtype))
+    quantities += [system.figure(name) for name in _FROM_SYSTEM]
+    quantities += defaults().values()
+    known = {quantity.name for quantity in quantities} - _FIXED
+    for name in changes:
+        if name not in known:
+            raise UnknownName("quantity to set", name, known)
+    changed = [_as_array(_changed(quantity, changes)) for quantity in quantities]
+    _check_parts(changed)
+    return changed
+
+
+def changeable(model: Model, system: System) -> list[str]:
+    """Names that `changes` may use: every given quantity of the worksheet."""
+    return [q.name for q in given(model, system, Question(), {}) if q.name not in _FIXED]
+
+
+def _as_array(quantity: Quantity) -> Quantity:
+    """Plain numbers as NumPy's, whose division by zero is infinity and no exception."""
+    value = quantity.value
+    return quantity if value is None else replace(quantity, value=np.float64(value) if np.ndim(value) == 0 else value)
+
+
+def _check_parts(quantities: list[Quantity]) -> None:
+    """Refuse a part that is larger than its whole, which only a change of single inputs can bring about."""
+    value = {quantity.name: quantity.value for quantity in quantities}
+    for part, whole in _PARTS:
+        wholes = [value[name] for name in whole]
+        if value[part] is None or None in wholes:
+            continue
+        limit = wholes[0] - sum(wholes[1:])
+        if value[part] > limit:
+            raise BadInput(f"{part} ({value[part]:g}) cannot exceed {' - '.join(whole)} ({limit:g})")
+
+
+_PARTS = (
+    ("lookup_params", ("total_params",)),
+    ("active_params", ("total_params",)),
+    ("routed_params", ("total_params", "lookup_params")),
+    ("experts_per_token", ("n_experts",)),
+    ("moe_layers", ("n_layers",)),
+)
+
+
+def _along(asked: Any, position: int, axis: str) -> Any:
+    """One axis of the grid: a list lies along its own dimension, a single number along none."""
+    least = 0 if axis == "context_tokens" else 1
+    try:
+        values = np.asarray(asked, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"{axis} must be a number or a list of numbers") from None
+    if values.ndim > 1 or values.size == 0:
+        raise BadInput(f"{axis} must be a number or a list of numbers")
+    if not np.all(np.isfinite(values)) or np.any(values < least) or np.any(values > LARGEST):
+        raise BadInput(f"{axis} must be {least} or more, found {shown(values.tolist())}")
+    if values.ndim == 0:
+        return np.float64(values)
+    return values.reshape([-1 if i == position else 1 for i in range(len(AXES))])
+
+
+def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
+    if quantity.name not in changes:
+        return quantity
+    if quantity.name in AXES:
+        option = {"batch": "--batch", "context_tokens": "--context", "pass_tokens": "--pass"}[quantity.name]
+        raise BadInput(f"{quantity.name} is set with {option}")
+    if quantity.name == "chips":
+        raise BadInput("chips is set with the system, such as --on h100-sxm:16")
+    text = changes[quantity.name]
+    value = parse(text, quantity.unit)
+    least = 0.0 if quantity.name in _MAY_BE_ZERO else SMALLEST
+    most = 1.0 if quantity.name == "usable_memory_fraction" else LARGEST
+    if not (least <= value <= most) or 0 < value < SMALLEST:
+        asked = "positive" if most == LARGEST else "above 0 and at most 1"
+        raise BadInput(f"{quantity.name} must be {asked}, found {shown(text)}")
+    return Quantity(quantity.name, value, quantity.unit, Origin("user", f"--set {quantity.name}={text}"))

@@ -81,6 +81,8 @@ def ask(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     if args.price is not None:
         if "rental_usd_per_s" in changes:
             raise BadInput("give --price or --set rental_usd_per_s, not both")
+        if args.price.strip("0. ") and args.price.strip().replace(".", "", 1).isdigit():  # nobody means $ per second
+            raise BadInput(f"--price needs a unit, such as ${args.price.strip()}/h")
         changes["rental_usd_per_s"] = args.price
     system = load_system(args.on)
     model = load_model_from(args)

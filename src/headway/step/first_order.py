@@ -246,6 +246,7 @@ def _memory(sheet: Worksheet) -> None:
 
 
 def _consequences(sheet: Worksheet) -> None:
+    flop = "pass_flop" if "pass_flop" in sheet else "matmul_flop"
     weights = "t_all_weights_s" if "t_all_weights_s" in sheet else "t_weights_s"
     sheet.compute_all([
         ("balance_batch_with_kv", roofline.balance_batch_with_kv, "sequences",
@@ -257,7 +258,7 @@ def _consequences(sheet: Worksheet) -> None:
         ("tokens_per_s", roofline.tokens_per_s, "tokens/s", "batch pass_tokens step_s"),
         ("tokens_per_s_per_chip", roofline.tokens_per_s_per_chip, "tokens/s", "tokens_per_s chips"),
         ("tokens_per_s_per_user", roofline.tokens_per_s_per_user, "tokens/s", "pass_tokens step_s"),
-        ("mfu", roofline.mfu, "1", "flop=matmul_flop step_s flop_per_s=system_flop_per_s"),
+        ("mfu", roofline.mfu, "1", f"flop={flop} step_s flop_per_s=system_flop_per_s"),
         ("bytes_read", roofline.bytes_read, "B", "weights_bytes kv_bytes"),
         ("mbu", roofline.mbu, "1", "bytes_read step_s bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
         ("cost_per_token_usd", cost.cost_per_token_usd, "USD/token",

@@ -11,10 +11,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# A bare environment, so that a page does not depend on who builds it.
+# A bare environment and an empty home, so that a page does not depend on who builds it.
+_HOME = tempfile.TemporaryDirectory()
 ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-    "HOME": str(ROOT / "docs"),
+    "HOME": _HOME.name,
     "COLUMNS": "110",
     "LC_ALL": "C.UTF-8",
 }

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from headway import catalog
 from headway.catalog import store
 from headway.catalog.entries import DATA, canonical
 from headway.equations import roofline
-from headway.errors import BadInput, HeadwayError, UnknownName
+from headway.errors import BadInput, HeadwayError, UnknownName, neighbours
 from headway.hardware import load_system
 from headway.units import parse
 
@@ -120,7 +121,7 @@ def test_the_vocabulary_covers_every_figure_and_every_word_of_it_is_used():
     for word in catalog.vocabulary().values():
         assert word.label
         assert word.help
-        assert parse("8", word.unit) == 8
+        assert parse(8, word.unit) == 8
     for entry in (e.values[0] for e in ENTRIES):
         assert all(figure.unit == catalog.vocabulary()[name].unit for name, figure in entry.figures.items())
 
@@ -163,6 +164,90 @@ def test_memory_is_faster_than_any_link():
         figures = entry.figures
         if {"bandwidth_bytes_per_s", "scaleup_bytes_per_s"} <= set(figures):
             assert figures["scaleup_bytes_per_s"].value < figures["bandwidth_bytes_per_s"].value, entry.name
+
+
+# Words by which a note names a figure, and the figures that the word may mean.
+NAMED_IN_NOTES = {
+    **{rf"\b{d}\b": rf"{d}_flop_per_s" for d in ("fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp4", "int8")},
+    r"tensor|FLOP/s|FLOPS|compute": r".*_flop_per_s",
+    r"bandwidth|sustained rate": r"bandwidth_bytes_per_s|read_bytes_per_s",
+    r"\bL2\b|cache": "sram_bytes",
+    r"\bNIC\b|scale-out": "scaleout_bytes_per_s",
+    r"scale-up|\blink\b": "scaleup_bytes_per_s",
+    r"pod size|domain": "domain_chips",
+    r"capacity": "memory_bytes|capacity_bytes",
+    r"\brental": "rental_usd_per_s",
+    r"\blaunch\b": "launch",
+}
+SAID_TO_BE_MISSING = re.compile(
+    r"\b(not (found|read|stated|given|in a source)|left (out|empty)|stays? empty|no (bf16|nic|rental|flop/s))\b",
+    re.I,
+)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_no_note_says_that_a_figure_is_missing_which_is_there(entry):
+    """A note on gaps speaks of gaps: once a figure is found, the note that missed it goes."""
+    has = {*entry.figures, *entry.texts}
+    for clause in re.split(r"[;.:](?:\s|$)", entry.texts.get("notes", "")):
+        if not SAID_TO_BE_MISSING.search(clause):
+            continue
+        for word, meant in NAMED_IN_NOTES.items():
+            if re.search(word, clause):
+                assert not [f for f in has if re.fullmatch(meant, f)], f"{entry.name}: {clause!r}"
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_notes_speak_to_a_reader_who_has_only_the_catalog(entry):
+    """No note points to a file that is not shipped, to how somebody searched, or to a bare identifier."""
+    for note in (*entry.texts.values(), *(figure.origin.note for figure in entry.figures.values())):
+        assert not re.search(r"\bcsv\b|code index|\bthe tool\b|\bcolumns? stays?\b|\b\d{9,}\b", note, re.I), note
+
+
+def test_decimal_figures_are_printed_in_decimal_units():
+    """A binary unit has a number that somebody would print: a converted decimal figure such as 114441 GiB does not."""
+    for _, table in shipped_tables():
+        for name, stated in table.items():
+            if isinstance(stated, dict) and (found := re.match(r"([\d.]+) [KMGT]iB", str(stated["value"]))):
+                assert found[1].isdigit(), f"{table['name']}: {name}: {stated['value']}"
+                assert int(found[1]) < 1024, f"{table['name']}: {name}: {stated['value']}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("a6000", "rtx-a6000"), ("RTX3090", "rtx-3090"), ("RTX5090", "rtx-5090"), ("Gaudi 3", "gaudi3"),
+     ("v5e", "tpu-v5e"), ("Trainium 2", "trainium2"), ("WSE-3", "cerebras-wse3"), ("B100", "b100-sxm")],
+)  # fmt: skip
+def test_short_names_that_people_type_are_found(typed, meant):
+    """A chip answers to what it is called in conversation, where that means one chip."""
+    assert catalog.entry(typed).name == meant
+
+
+def test_a_third_party_derivation_is_no_peak_rate():
+    """Cerebras prints one sparse figure without a dtype: the catalog has a gap there and says why."""
+    chip = catalog.entry("cerebras-wse3")
+    assert not [name for name in chip.figures if name.endswith("_flop_per_s")]
+    assert "sparse" in chip.texts["notes"]
+
+
+def test_a_rate_with_another_accumulator_says_so():
+    """The RTX 5090's fp16 and fp8 rates accumulate in fp16, its bf16 rate in fp32: each figure says which."""
+    figures = catalog.entry("rtx-5090").figures
+    assert figures["fp16_flop_per_s"].value == pytest.approx(2 * figures["bf16_flop_per_s"].value, rel=1e-3)
+    assert all("fp16 accumulation" in figures[f"{d}_flop_per_s"].origin.note for d in ("fp16", "fp8"))
+    assert "fp32 accumulat" in figures["bf16_flop_per_s"].origin.note
+
+
+def test_every_model_says_what_is_known_of_its_licence():
+    """Each shipped config carries its model's terms, known or not read; NOTICE names every repository of origin."""
+    root = Path(__file__).parents[1]
+    notice = (root / "NOTICE").read_text("utf-8")
+    for name, facts in catalog.model_names().items():
+        assert re.search(r"MIT|Apache-2\.0|not read here", facts["licence"]), name
+        assert "/".join(facts["config_source"].split("/")[3:5]) in notice, name
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    assert "NOTICE" in project["project"]["license-files"]
+    assert "NOTICE" in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
 
 
 # Vendors' data sheets, specification tables, as their makers print them; sparse rates halved.
@@ -227,11 +312,41 @@ def test_a_misspelt_name_suggests_its_neighbours(written, meant):
         catalog.entry(written)
 
 
+@pytest.mark.parametrize(
+    ("written", "first"),
+    [
+        ("llama-3.1-8b-instruct", "llama-3.1-8b"), ("meta-llama/Llama-3.1-8B-Instruct", "llama-3.1-8b"),
+        ("org/deepseek-v3-base", "deepseek-v3"), ("qwen3", "qwen3-0.6b"), ("llama-3.1-8", "llama-3.1-8b"),
+    ],
+)  # fmt: skip
+def test_a_name_with_a_suffix_suggests_the_name_without(written, first):
+    """A catalogued name that begins what was typed, or is begun by it, comes before names that look alike."""
+    assert neighbours(written, catalog.model_names())[0] == first
+
+
+def test_few_names_are_listed_where_none_is_near():
+    """Where nothing looks like what was typed, and there is little to choose from, the message has it all."""
+    assert str(UnknownName("colour", "zzz", ["red", "blue"])) == "unknown colour 'zzz'; known are red, blue"
+    assert str(UnknownName("colour", "zzz", {"red", "blue"})) == "unknown colour 'zzz'; known are blue, red"
+    assert str(UnknownName("colour", "zzz", map(str, range(13)))) == "unknown colour 'zzz'"
+
+
+def test_a_model_is_found_by_the_last_part_of_another_owners_id(tmp_path, monkeypatch):
+    """Mirrors and renamed owners have the same model; a path that exists is a path."""
+    assert catalog.read_model("meta-llama/Llama-3.1-8B")[0] == "llama-3.1-8b"
+    assert catalog.read_model("someone/Meta-Llama-3.1-8B")[0] == "llama-3.1-8b"
+    assert catalog.read_model("meta-llama/Llama-9-8B") is None
+    assert catalog.read_model("models/meta-llama/Llama-3.1-8B") is None
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "llama-3.1-8b").mkdir(parents=True)
+    assert catalog.read_model("mine/llama-3.1-8b") is None
+
+
 def test_a_name_of_another_kind_is_not_found():
     """Asked for an accelerator, the catalog does not answer with a memory tier."""
     tier = next(iter(catalog.entries("memory_tier")))
     assert catalog.entry(tier).kind == "memory_tier"
-    with pytest.raises(UnknownName):
+    with pytest.raises(UnknownName, match=r"; that is a memory tier$"):
         catalog.entry(tier, "accelerator")
 
 
@@ -241,7 +356,8 @@ def test_a_figure_that_is_not_there_is_a_gap_that_names_itself():
     assert gap.value is None
     assert gap.unit == "USD/s"
     assert "rental_usd_per_s of apple-m1" in gap.gap
-    assert "--set rental_usd_per_s=" in gap.gap
+    assert gap.gap.endswith("; supply --price '$2/h'")
+    assert "; supply it with --set memory_bytes=..." in catalog.entry("cpu-epyc-9654").figure("memory_bytes").gap
 
 
 # --- the user's own ----------------------------------------------------------------------------------------------
@@ -334,6 +450,9 @@ BAD_FILES = {
     "figure is a list": (CHIP + "memory_bytes = [1]", "expected a number in B such as '80 GB'"),
     "figure is a date": (CHIP + "memory_bytes = 2026-01-01", "expected a number in B"),
     "figure is true": (CHIP + "memory_bytes = true", "expected a number in B"),
+    "price without its time": (CHIP + "rental_usd_per_s = '0.8'", "rental_usd_per_s: expected USD/s with its unit"),
+    "price that is a number": (CHIP + "rental_usd_per_s = 0.8", "such as '$2/h', found '0.8'"),
+    "price that is a whole number": (CHIP + "rental_usd_per_s = { value = 2 }", "such as '$2/h', found '2'"),
     "nan": (CHIP + "memory_bytes = nan", "expected a finite number in B"),
     "infinite": (CHIP + "memory_bytes = inf", "expected a finite number in B"),
     "negative": (CHIP + "memory_bytes = '-80 GB'", "memory_bytes must be positive"),

@@ -1,6 +1,7 @@
 """The command: what it prints, in text and JSON, what it refuses and how, and what it draws."""
 
 import builtins
+import itertools
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import pytest
 
 from headway import catalog
 from headway.cli import COMMANDS, main
-from headway.cli.output import plain
+from headway.cli.output import WIDTH, plain, thinned, wrapped
 from headway.errors import BadInput
 from headway.units import format_si
 
@@ -235,6 +236,9 @@ def test_json_is_one_line_of_ascii(headway):
         ("8k", 8000),
         ("8Ki", 8192),
         ("1:1:log", [1]),
+        ("1,500", [1, 500]),
+        ("8.2k", 8200),
+        ("1:2.5:lin:2", [1, 2]),
     ],
 )
 def test_values_lists_and_ranges(answer, text, expected):
@@ -253,7 +257,10 @@ def test_a_range_may_start_at_no_context(answer):
         ("4096:1:log", "end at or after its start"), ("0:8:log", "above 0"), ("1:8", "start:stop:log"),
         ("1:8:lin", "number of points"), ("1:8:log:1", "from 2 to"), ("1:8:cube:3", "start:stop:log"),
         ("1:8:0", "positive"), ("1:1e12:1", "points"), ("1:10:log:1e9", "points"), ("1e-300:1e300:log", "range"),
-        ("0", "1 or more"),
+        ("1.5", "must be a whole number"), ("1,2.5", "must be a whole number"), ("1:9:0.5", "must be a whole number"),
+        ("1e-9", "must be a whole number"), ("1,000", "a comma separates a list; write 1000"),
+        ("1,024", "write 1024"), ("1:8:log:many", "number in chips"),
+        ("0", "from 1 to"),
         ("-1", "batch"), ("many", "sequences"), ("", "sequences"), ("1,,2", "sequences"), ("8 GB", "sequences"),
         ("nan", "sequences"), ("1e400", "finite"), ("1e31", "batch"),
     ],
@@ -305,10 +312,11 @@ def test_a_smaller_domain_can_be_set(capsys):
         ("fp8_flop_per_s=1e15", "flop_per_s", 1e15),
         ("memory_bytes=1TB", "memory_bytes", 1e12),
         ("rental_usd_per_s=$3.60/h", "rental_usd_per_s", 0.001),
-        ("num_hidden_layers=30", "n_layers", 30),
-        ("hidden_size=3584", "hidden_size", 3584),
+        ("num_hidden_layers=30", "kv_bytes_per_token", 30 * (512 + 64) * 2),
+        ("qk_rope_head_dim=128", "kv_bytes_per_token", 61 * (512 + 128) * 2),
         ("kv_bytes_per_token=1000", "kv_bytes_per_token", 1000),
         ("usable_memory_fraction=0.5", "usable_memory_fraction", 0.5),
+        ("usable_memory_fraction=95%", "usable_memory_fraction", 0.95),
         ("t_overhead_s=1ms", "t_overhead_s", 0.001),
     ],
 )
@@ -382,6 +390,37 @@ def test_refinements_add_up_and_none_means_none(answer):
         pytest.param(("catalog", "gb200-nvl27"), "gb200-nvl72", id="search"),
         pytest.param(("equation", "balance_bacth"), "balance_batch", id="equation"),
         pytest.param(("roofline", "deepseek-v3"), "--on", id="no system"),
+        pytest.param(("roofline", "deepseek-v3", "--system", "h100"), "'--system'; did you mean --on?", id="--system"),
+        pytest.param(("roofline", "deepseek-v3", "--bach", "8"), "'--bach'; did you mean --batch", id="option first"),
+        pytest.param(("roofline", "deepseek-v3", "--on", "llama-3.1-8b"), "that is a model", id="model as system"),
+        pytest.param(("roofline", "deepseek-v3", "--on", "hbm3e-stack"), "that is a memory tier", id="tier as system"),
+        pytest.param(
+            ("roofline", "h100-sxm:8", "--on", "h100-sxm"),
+            "is no model but a catalogued accelerator; try headway roofline deepseek-v3 --on h100-sxm:8",
+            id="system as model",
+        ),
+        pytest.param(("model", "gb200-nvl72"), "is no model but a catalogued system", id="rack as model"),
+        pytest.param((*MAIN_JOB, "--set", "usable_memory_fraction=most"), "a number such as '0.9'", id="no share"),
+        pytest.param(("model", "--params", "70"), "did you mean 70B?", id="params without B"),
+        pytest.param(("model", "--params", "70B", "--active", "12.5"), "did you mean 12.5B?", id="active without B"),
+        pytest.param(("model", "--params", "1e40"), "at most 1e+30", id="too many parameters"),
+        pytest.param(("help", "rofline"), "did you mean roofline?", id="help of no command"),
+        pytest.param(("equation", "tokens_per_pass", "acceptance=1.2", "draft_tokens=3"), "from 0 to 1", id="share"),
+        pytest.param(
+            ("equation", "recompute_usd", "flop=1", "flop_per_s=1", "mfu=40", "device_usd_per_s=0"),
+            "mfu must be from 0 to 1",
+            id="mfu",
+        ),
+        pytest.param(
+            ("equation", "usable_bytes", "system_memory_bytes=1e31", "usable_memory_fraction=1"),
+            "to 1e+30",
+            id="too large",
+        ),
+        pytest.param(
+            ("equation", "hit_probability", "tokens=8", "n_experts=8,4", "experts_per_token=2,8"),
+            "experts_per_token cannot exceed n_experts",
+            id="more experts than there are",
+        ),
         pytest.param(("roofline", "--on", "h100-sxm"), "name a model", id="no model"),
         pytest.param(("roofline", "a", "b", "--on", "h100-sxm"), "unexpected argument", id="two models"),
         pytest.param((*MAIN_JOB, "--params", "3B"), "not both", id="name and numbers"),
@@ -392,6 +431,8 @@ def test_refinements_add_up_and_none_means_none(answer):
         pytest.param(("model", "deepseek-v3", "--contexts=-1"), "0 or more", id="negative context"),
         pytest.param(("roofline", "--params", "8B", "--on", "h100-sxm"), "--kv-bytes", id="no KV bytes"),
         pytest.param((*MAIN_JOB, "--price", "2 TB/s"), "$2/h", id="price"),
+        pytest.param((*MAIN_JOB, "--price", "2"), "$2/h", id="bare price"),
+        pytest.param((*MAIN_JOB, "--set", "rental_usd_per_s=2"), "$2/h", id="bare rent"),
         pytest.param((*MAIN_JOB, "--price", "$2/h", "--set", "rental_usd_per_s=1"), "not both", id="two prices"),
         pytest.param((*MAIN_JOB, "--set", "flop_per_s"), "NAME=VALUE", id="set without value"),
         pytest.param((*MAIN_JOB, "--set", "batch=3"), "--batch", id="set an axis"),
@@ -458,6 +499,12 @@ def test_every_command_explains_itself(headway, command):
     assert out.startswith(f"usage: headway {command}")
     assert "--json" in out
     assert "--explain" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_is_its_help(headway, command):
+    """`headway help COMMAND` prints what `headway COMMAND --help` prints."""
+    assert headway("help", command) == headway(command, "--help")
 
 
 @pytest.mark.parametrize("words", [(), ("-h",), ("--help",), ("help",)])
@@ -550,6 +597,63 @@ def test_a_search_lists_what_contains_the_words(headway, answer):
     found = answer("catalog", "accelerators", "pcie")["matches"]
     assert found == [n for n, e in catalog.entries("accelerator").items() if "pcie" in n or "pcie" in e.title.lower()]
     assert json.loads(headway("catalog", "accelerators", "--json", "pcie")[1])["matches"] == found
+
+
+def test_a_chapter_lists_its_equations(headway, answer):
+    """The name of a chapter lists that chapter whole, and nothing else."""
+    from headway.cli.equation import by_name
+
+    names = [n for n, f in by_name().items() if f.__module__.endswith(".memory_tiers")]
+    for written in ("memory_tiers", "Memory-Tiers"):
+        assert [e["name"] for e in answer("equation", written)["equations"]] == names
+    assert headway("equation", "moe")[1].count("\nmoe ") == 9
+
+
+def test_lists_put_into_an_equation_give_a_table(headway, answer):
+    """Each value stands beside the arguments that it belongs to; a single one is a line."""
+    asked = ("equation", "mm1_wait_s", "utilisation=10%,0.5,1", "service_s=20ms")
+    rows = [re.split("  +", line.strip()) for line in headway(*asked)[1].splitlines()]
+    assert rows[0] == ["utilisation", "mm1_wait_s"]
+    assert rows[1:] == [["0.1000", "2.222 ms"], ["0.5000", "20.00 ms"], ["1.000", "infinity"]]
+    assert answer(*asked)["utilisation"] == [0.1, 0.5, 1]
+    single = headway("equation", "mm1_wait_s", "utilisation=0.5", "service_s=20ms")[1]
+    assert single == "mm1_wait_s = 20.00 ms\n"
+
+
+def test_a_reason_in_the_catalog_has_no_remedy(answer):
+    """The catalog only shows: how to supply a figure is told where it is needed."""
+    for words in (("catalog", "rtx-3070"), ("catalog", "generations"), ("catalog", "generations", "--chips")):
+        text = json.dumps(answer(*words))
+        assert "no source gave" in text
+        assert "supply" not in text
+
+
+def test_generations_fit_on_a_screen(headway):
+    """A row of the comparison is no wider than about 130 characters, and has every figure of the JSON."""
+    lines = headway("catalog", "generations")[1].splitlines()
+    assert max(map(len, lines)) <= 132
+    rack = next(line for line in lines if line.startswith("gb200-nvl72")).split()
+    assert rack[-7:] == ["ms", "900/50.0", "18.0", "1,200", "120", "1,360", "6.03T"]
+    assert "312/312" in rack
+
+
+@pytest.mark.parametrize(("count", "most"), [(1, 16), (16, 16), (17, 16), (31, 16), (1000, 16), (46, 16), (5, 2)])
+def test_a_long_table_keeps_every_kth_row_and_the_last(count, most):
+    """Rows are equally far apart, apart from the last, which is always there."""
+    rows = thinned(count, most)
+    assert (rows[0], rows[-1]) == (0, count - 1)
+    assert len(rows) <= most
+    assert len({b - a for a, b in itertools.pairwise(rows[:-1])}) <= 1
+
+
+@pytest.mark.parametrize(("columns", "width"), [(60, 60), (20, 40), (300, 110)])
+def test_prose_fits_a_narrow_terminal(monkeypatch, columns, width):
+    """On a terminal lines are no longer than it is wide; in a file they are what they always are."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = "word " * 100
+    assert max(map(len, wrapped(text).splitlines())) in range(WIDTH - 5, WIDTH + 1)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert max(map(len, wrapped(text).splitlines())) in range(width - 5, width + 1)
 
 
 # Pictures

@@ -1,8 +1,8 @@
 """What holds for every equation, whichever it is.
 
 The equations document themselves in one layout (`headway.equations._docstring`). These tests read every one of them
-and hold the code to its own words: the formula it prints is the formula it computes, the units balance, and NumPy and
-JAX agree. An equation that is added is tested by being there.
+and hold the code to its own words: the formula it prints is the formula it computes, the units balance, and every
+array library gives the same. An equation that is added is tested by being there.
 """
 
 import importlib
@@ -11,6 +11,7 @@ import math
 import pkgutil
 import re
 
+import array_api_strict as strict
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -163,18 +164,23 @@ def test_the_units_balance(function):
     assert result.dimensionality == quantity(1, stated.unit).dimensionality
 
 
+# Foreign array libraries: one to differentiate with, and the reference, which has nothing that the standard has not.
+LIBRARIES = [pytest.param(jnp, jax.Array, id="jax"), pytest.param(strict, type(strict.asarray(0.0)), id="strict")]
+
+
+@pytest.mark.parametrize(("library", "array_type"), LIBRARIES)
 @pytest.mark.parametrize("function", EQUATIONS)
-def test_numpy_and_jax_agree(function):
-    """The same arguments as NumPy and as JAX arrays give the same numbers, and JAX gives them back as JAX arrays."""
+def test_every_array_library_gives_the_same(function, library, array_type):
+    """Arrays of another library, all arguments or one among numbers, give NumPy's numbers as arrays of that library."""
     counts = {n for n, p in inspect.signature(function).parameters.items() if "int" in str(p.annotation)}
     draws = [arguments(function, seed) for seed in range(5)]
-    stacked = {
-        name: draws[0][name] if name in counts else np.asarray([float(d[name]) for d in draws]) for name in draws[0]
-    }
-    expected = function(**stacked)
-    found = function(**{n: v if n in counts else jnp.asarray(v) for n, v in stacked.items()})
-    assert isinstance(found, jax.Array)
-    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-9)
+    stacked = {name: np.asarray([float(d[name]) for d in draws]) for name in draws[0] if name not in counts}
+    for names in dict.fromkeys([tuple(stacked), *((name,) for name in stacked)]):
+        chosen = {name: stacked[name] for name in names}
+        expected = function(**draws[0] | chosen)
+        found = function(**draws[0] | {name: library.asarray(values) for name, values in chosen.items()})
+        assert isinstance(found, array_type), names
+        np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-9, err_msg=str(names))
 
 
 @pytest.mark.parametrize("function", EQUATIONS)

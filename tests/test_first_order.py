@@ -20,7 +20,7 @@ from headway.hardware import load_system
 from headway.model.config import load_model
 from headway.model.describe import describe
 from headway.model.model import bare_model
-from headway.step.question import REFINEMENTS
+from headway.step.question import REFINEMENTS, Question
 from headway.units import format_si
 from tests.test_equations import quantity
 
@@ -101,6 +101,10 @@ def test_a_machine_that_is_faster_in_everything_halves_every_time(model, on, bat
         assert getattr(fast, name) * by == pytest.approx(getattr(slow, name), rel=ONE_ROUNDING), name
     for name in ("mfu", "mbu", "ridge", "balance_batch", "balance_context", "bound"):
         same = getattr(slow, name)
+        if same is None:  # the balance context has no closed form where attention counts
+            assert name == "balance_context"
+            assert "attention" in refine
+            continue
         assert getattr(fast, name) == (same if name == "bound" else pytest.approx(same, rel=1e-9)), name
 
 
@@ -427,10 +431,10 @@ def test_without_a_price_there_is_a_time_and_no_cost():
     gap = result.sheet["cost_per_token_usd"].quantity.gap
     assert "rental_usd_per_s" in gap
     assert chip.name in gap
-    assert "--set" in gap
+    assert "supply --price" in gap
     assert result.step_s > 0
     filled = ask("llama-3.2-1b", chip.name, changes={"rental_usd_per_s": "$2/h"})
-    assert filled.cost_per_token_usd == pytest.approx(float(result.step_s) * 2 / 3600 / 64)
+    assert filled.cost_per_token_usd == pytest.approx(float(result.step_s) * 2 / 3600 / Question().batch)
 
 
 def test_without_a_rate_of_arithmetic_the_pass_is_refused_until_it_is_set():
@@ -479,8 +483,8 @@ def test_there_is_no_interval_before_one_was_measured():
 @pytest.mark.parametrize(
     ("question", "told"),
     [
-        pytest.param({"batch": 0}, "batch must be 1 or more", id="no batch"),
-        pytest.param({"batch": -1}, "batch must be 1 or more", id="negative"),
+        pytest.param({"batch": 0}, "batch must be from 1 to", id="no batch"),
+        pytest.param({"batch": -1}, "batch must be from 1 to", id="negative"),
         pytest.param({"batch": np.nan}, "batch", id="NaN"),
         pytest.param({"batch": np.inf}, "batch", id="infinite"),
         pytest.param({"batch": 10**400}, "batch must be a number", id="beyond any float"),
@@ -488,8 +492,8 @@ def test_there_is_no_interval_before_one_was_measured():
         pytest.param({"batch": []}, "batch must be a number or a list", id="empty"),
         pytest.param({"batch": [[1, 2]]}, "batch must be a number or a list", id="table"),
         pytest.param({"batch": [1, [2, 3]]}, "batch must be a number or a list", id="ragged"),
-        pytest.param({"context": -1}, "context_tokens must be 0 or more", id="context"),
-        pytest.param({"pass_tokens": 0}, "pass_tokens must be 1 or more", id="pass"),
+        pytest.param({"context": -1}, "context_tokens must be from 0 to", id="context"),
+        pytest.param({"pass_tokens": 0}, "pass_tokens must be from 1 to", id="pass"),
         pytest.param({"refine": ["expert-hit"]}, "did you mean expert-hits", id="refinement"),
         pytest.param({"changes": {"bandwith_bytes_per_s": 1e12}}, "did you mean bandwidth_bytes_per_s", id="input"),
         pytest.param({"changes": {"batch": 3}}, "--batch", id="axis"),
@@ -535,7 +539,9 @@ def blackboard(xp_array, **changes):
         roofline.compute_time_s(flop, x["flop"]),
         roofline.stream_time_s(weights, x["bandwidth"]),
         roofline.stream_time_s(roofline.kv_bytes(x["batch"], x["tokens"], x["kv"]), x["bandwidth"]),
-        collectives.expert_parallel_s(x["batch"], 1.0, exchanged, 58.0, 72.0, x["link"]),
+        collectives.all_to_all_s(
+            collectives.expert_payload_bytes(x["batch"], 1.0, exchanged, 58.0, 72.0), 72.0, x["link"]
+        ),
     )
     held = context.needed_memory_bytes(x["batch"], x["rest"] + x["routed"], x["tokens"] * x["kv"])
     return cost.cost_per_token_usd(step, x["price"], x["batch"], 1.0), held

@@ -87,6 +87,30 @@ def test_a_format_is_multiplied_at_its_own_rate_or_the_next_wider():
     assert a100.peak(dtype("fp8")).origin.references == a100.chip.figures["bf16_flop_per_s"].origin.references
 
 
+@pytest.mark.parametrize("name", [name for name in DTYPES if name != "fp32"])
+def test_narrow_weights_never_run_at_the_fp32_rate(name):
+    """A chip whose only known rate is that of its fp32 units has no rate for 16 bits or fewer; fp32 weights have."""
+    assert {"fp32_flop_per_s", "tf32_flop_per_s"}.isdisjoint(dtype(name).rates)
+    gb10 = load_system("gb10")
+    assert gb10.peak(dtype("bf16")).value is None
+    assert gb10.peak(dtype("fp32")).value == gb10.chip.figures["fp32_flop_per_s"].value
+
+
+@pytest.mark.parametrize("name", ["fp4", "mxfp4", "nvfp4"])
+def test_four_bits_run_at_their_own_rate_or_expanded_to_sixteen(name):
+    """Without a 4-bit rate the weights are dequantised: an H100 multiplies them at bf16, though it has fp8."""
+    h100, b200 = load_system("h100-sxm"), load_system("b200-sxm")
+    assert h100.peak(dtype(name)).value == h100.chip.figures["bf16_flop_per_s"].value
+    assert b200.peak(dtype(name)).value == b200.chip.figures["fp4_flop_per_s"].value
+
+
+def test_a_chip_that_lacks_bf16_is_answered_at_fp16():
+    """Apple's chips and the V100 have an fp16 rate only."""
+    for name in ("apple-m1", "v100-sxm2-32gb"):
+        chip = load_system(name)
+        assert chip.peak(dtype("bf16")).value == chip.chip.figures["fp16_flop_per_s"].value
+
+
 @pytest.mark.parametrize("chip", sorted(catalog.entries("accelerator")))
 @pytest.mark.parametrize("name", DTYPES)
 def test_every_format_has_a_rate_of_the_chip_or_a_gap_that_names_itself(chip, name):
@@ -129,6 +153,7 @@ def test_a_changed_domain_splits_the_same_chips():
         ("usd_per_byte", "5", "unknown figure of a system 'usd_per_byte'"),
         ("power_w", "700 GB", "expected W such as '700 W', found '700 GB'"),
         ("power_w", "0 W", "power_w must be positive"),
+        ("rental_usd_per_s", "2", "expected USD/s with its unit, such as '$2/h', found '2'"),
         ("power_w", "-700 W", "power_w must be positive"),
         ("power_w", "1e31", "at most 1e+30"),
         ("domain_chips", "0.5", "domain_chips must be a whole number of chips"),
@@ -193,7 +218,7 @@ def test_a_file_defines_a_system(tmp_path, content, expected):
         ("", "defines no [[accelerator]] and no [[system]]"),
         (TIER, "defines no [[accelerator]] and no [[system]]"),
         (rack("s", "h100-smx"), "the chip of system s: unknown accelerator 'h100-smx'; did you mean h100-sxm"),
-        (rack("s", "gb200-nvl72"), "the chip of system s: unknown accelerator 'gb200-nvl72'; did you mean"),
+        (rack("s", "gb200-nvl72"), "chip of system s: unknown accelerator 'gb200-nvl72'; that is a system of gb200"),
         (rack("s", "h100", "1e9"), "1,000,000,000 chips are more than the 10,000,000"),
         (accelerator("a") + rack("s", "a"), "system s does not say how many chips it has; add domain_chips"),
     ],
@@ -227,8 +252,8 @@ def test_a_file_that_defines_no_system_is_refused(tmp_path, content, expected):
         ("gb200-nvl72:1000000", "72,000,000 chips are more than the 10,000,000"),
         ("", "unknown accelerator or system ''"),
         ("8x", "unknown accelerator or system '8x'"),
-        ("hbm3e-stack", "unknown accelerator or system 'hbm3e-stack'"),
-        ("deepseek-v3", "unknown accelerator or system 'deepseek-v3'"),
+        ("hbm3e-stack", "unknown accelerator or system 'hbm3e-stack'; that is a memory tier"),
+        ("deepseek-v3", "unknown accelerator or system 'deepseek-v3'; that is a model"),
         ("nowhere.toml", "there is no file 'nowhere.toml'"),
         ("x" * 5000, "unknown accelerator or system"),
         ("a\nb", r"unknown accelerator or system 'a-b'"),

@@ -9,7 +9,10 @@ Two kinds matter to a caller, and to the exit status of the command:
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+FEW = 12  # names that a message lists in full
+_SLIP = 0.85  # likeness from which a name is what was typed with a slip of the fingers
 
 
 class HeadwayError(Exception):
@@ -23,12 +26,19 @@ class BadInput(HeadwayError):
 
 
 class UnknownName(BadInput):
-    """A name that nothing answers to; the message suggests its neighbours."""
+    """A name that nothing answers to; the message suggests its neighbours, or lists the names where they are few.
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
-        self.name, self.suggestions = name, neighbours(name, known)
-        hint = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
-        super().__init__(f"unknown {what} {shown(name)}{hint}")
+    A `hint` takes the place of the suggestions where the caller knows better what the name is.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        names = list(dict.fromkeys(known if isinstance(known, (list, tuple, Mapping)) else sorted(known)))
+        self.name, self.suggestions = name, [] if hint else neighbours(name, names)
+        if self.suggestions:
+            hint = f"did you mean {' or '.join(self.suggestions)}?"
+        elif not hint and 0 < len(names) <= FEW:
+            hint = f"known are {', '.join(names)}"
+        super().__init__(f"unknown {what} {shown(name)}{f'; {hint}' if hint else ''}")
 
 
 class MissingFact(BadInput):
@@ -46,12 +56,19 @@ def neighbours(name: str, known: Iterable[str], most: int = 3) -> list[str]:
 
     >>> neighbours("gb200-nvl27", ["gb200-nvl72", "dgx-h100"]), neighbours("gh200", ["gb200", "gh200-96gb"])
     (['gb200-nvl72'], ['gh200-96gb', 'gb200'])
+    >>> neighbours("meta-llama/Llama-3.1-8B-Instruct", ["llama-3.1-405b", "llama-3.1-8b"])
+    ['llama-3.1-8b', 'llama-3.1-405b']
     """
-    wanted, names = name.lower(), sorted(set(known))
+    lowered = name.lower()
+    wanted, names = lowered.rpartition("/")[2] or lowered, sorted(set(known))  # of an org/name id, the name
     variants = [n for n in names if wanted and n.startswith((f"{wanted}-", f"{wanted}_"))]
+    shorter = sorted((n for n in names if wanted.startswith((f"{n}-", f"{n}_"))), key=len, reverse=True)
+    kin = [n for n in names if n.startswith(tuple(f"{s}-" for s in shorter))]  # h100-sxm for h100-smx, before h100
+    slips = difflib.get_close_matches(wanted, kin, n=most, cutoff=_SLIP)
+    longer = [n for n in names if len(wanted) > 1 and n.startswith(wanted)]
     close = difflib.get_close_matches(wanted, names, n=most, cutoff=0.6)
     within = [n for n in names if len(wanted) > 1 and (wanted in n or n in wanted)]
-    return list(dict.fromkeys(variants + close + within))[:most]
+    return list(dict.fromkeys(variants + slips + shorter + longer + close + within))[:most]
 
 
 def shown(text: object, most: int = 60) -> str:

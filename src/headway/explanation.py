@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from headway.equations._docstring import equation
-from headway.errors import UnknownName
+from headway.errors import BadInput, UnknownName, shown
 from headway.provenance import Cell, Origin, Reference, Worksheet
 from headway.units import format_si
 
@@ -24,18 +24,28 @@ class Explained(Protocol):
     def sheet(self) -> Worksheet: ...  # noqa: D102
 
 
+@runtime_checkable
+class Remarking(Protocol):
+    """A result that has something to say before its numbers at a point."""
+
+    def remark(self, index: tuple[int, ...]) -> str: ...  # noqa: D102
+
+
 def explain(result: Explained, *names: str, at: Mapping[str, float] | None = None) -> str:
     """The derivation of the named quantities (all that were computed, if none is named), as text.
 
     Where the result holds arrays, `at` picks the point to write out: for each axis by name, the nearest value (the
     first where it says nothing). Raises `UnknownName` for a name that is not on the worksheet.
     """
+    if not isinstance(getattr(result, "sheet", None), Worksheet):
+        raise BadInput(f"only a result can be explained, found {shown(result)}")
     sheet = result.sheet
-    for name in (*names, *(at or {})):
+    at = {name if name in sheet else f"{name}_tokens": value for name, value in (at or {}).items()}
+    for name in (*names, *at):
         if name not in sheet:
             raise UnknownName("quantity to explain", name, [cell.quantity.name for cell in sheet])
-    index = _index(sheet, at or {})
-    wanted = {c.quantity.name for n in names or [c.quantity.name for c in sheet] for c in sheet.lineage(n)}
+    index = _index(sheet, at)
+    wanted = {c.quantity.name for n in names or [c.quantity.name for c in sheet.used()] for c in sheet.lineage(n)}
     cells = [cell for cell in sheet if cell.quantity.name in wanted]
     pages = list(dict.fromkeys(r for cell in cells for r in cell.quantity.origin.references))
     computed = [_derivation(cell, sheet, index) for cell in cells if cell.equation is not None]
@@ -43,7 +53,18 @@ def explain(result: Explained, *names: str, at: Mapping[str, float] | None = Non
     sources = [f"  [{i}] {page.where} (read {page.checked})" for i, page in enumerate(pages, start=1)]
     if any("lecture" in line for line in computed):
         sources.insert(0, f"  lecture: {LECTURE}")
-    return "\n".join(["Derivation", *computed, "", "Inputs", *given, *(["", "Sources", *sources] if sources else [])])
+    head = _where(sheet, index)
+    if isinstance(result, Remarking):
+        head += [remark] if (remark := result.remark(index)) else []
+    parts = [*head, "Derivation", *computed, "", "Inputs", *given, *(["", "Sources", *sources] if sources else [])]
+    return "\n".join(parts)
+
+
+def _where(sheet: Worksheet, index: tuple[int, ...]) -> list[str]:
+    """Which point of the arrays is written out."""
+    given = [cell for cell in sheet if cell.equation is None and np.size(cell.quantity.value) > 1]
+    places = [f"{cell.quantity.name} = {_text(cell, index)}" for cell in given]
+    return [f"Written out for {', '.join(places)}."] if places else []
 
 
 def _derivation(cell: Cell, sheet: Worksheet, index: tuple[int, ...]) -> str:

@@ -16,16 +16,26 @@ from headway.step.first_order import Pass, evaluate
 from headway.step.question import AXES, Question
 
 POINTS = 160  # a smooth curve on paper; the corners stay where they are
+MOST_CURVES = 4  # of a second axis, more would not be told apart
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line: a label and its values; `role` says which colour and weight it has, `mark` its letter in text."""
+    """One line: a label and its values; `role` says which colour and weight it has, `mark` its letter in text.
+
+    `held` is where the memory suffices; the values elsewhere are NaN, unless the question was asked beyond memory.
+    """
 
     label: str
     values: np.ndarray[Any, Any]
     role: str
     mark: str
+    held: np.ndarray[Any, Any]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a pass as a whole, and not one of its terms."""
+        return self.role.startswith(("total", "family"))
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart: curves over a shared x axis, both axes logarithmic."""
+    """One chart: curves over a shared x axis; y is logarithmic, x is too unless `x_linear`."""
 
     title: str
     x_label: str
@@ -49,10 +59,26 @@ class Panel:
     x: np.ndarray[Any, Any]
     curves: tuple[Curve, ...]
     marks: tuple[Mark, ...] = field(default=())
+    x_linear: bool = False
+
+    def places(self) -> dict[str, Mark]:
+        """The marks along x that lie in the picture, from left to right, by the letters that stand for them."""
+        inside = [mark for mark in self.marks if mark.x is not None and self.x[0] <= mark.x <= self.x[-1]]
+        return dict(zip("ABCDEFGH", sorted(inside, key=lambda mark: mark.x or 0.0), strict=False))
+
+    def key(self) -> list[str]:
+        """What the letters stand for, and the marks that lie outside."""
+        told = [f"{letter} {mark.label}: {_whole(mark.x or 0.0)}" for letter, mark in self.places().items()]
+        for mark in self.marks:
+            if mark.x is not None and not self.x[0] <= mark.x <= self.x[-1]:
+                side = "left" if mark.x < self.x[0] else "right"
+                told.append(f"{mark.label}: {_whole(mark.x)}, off to the {side}")
+        return told
 
 
 AXIS_LABELS = {"batch": ("batch", "sequences"), "context_tokens": ("context", "tokens"),
                "pass_tokens": ("pass length", "tokens")}  # fmt: skip
+_PLURALS = {"batch": "batches", "context_tokens": "contexts", "pass_tokens": "pass lengths"}
 TERMS = (
     ("arithmetic", "t_compute_s", "compute", "a"),
     ("reading weights", "t_weights_s", "weights", "w"),
@@ -62,49 +88,147 @@ TERMS = (
 )
 
 
+def plain(value: float) -> str:
+    """A number without powers of ten: thousands apart, small ones with the digits that they need.
+
+    >>> plain(100000.0), plain(6.0), plain(0.002), plain(1234.5678)
+    ('100,000', '6', '0.002', '1,235')
+    """
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return str(np.format_float_positional(value, precision=4, fractional=False, trim="-"))
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else plain(value)
+
+
 def varying_axes(result: Pass) -> list[str]:
     """The axes along which a result was asked for more than one value, longest first."""
     sizes = {axis: np.size(getattr(result.question, axis)) for axis in AXES}
     return sorted((axis for axis in AXES if sizes[axis] > 1), key=lambda axis: -sizes[axis])
 
 
-def roofline_panels(result: Pass, changes: dict[str, Any] | None = None) -> list[Panel]:
+def caption(result: Pass) -> str:
+    """What a picture of the result leaves out, and how far its curves go; empty where there is nothing to say."""
+    axes = varying_axes(result)
+    told = []
+    if len(axes) > 1:
+        drawn, all_of_them = len(_chosen(result, axes[1])), np.unique(_values(result, axes[1])).size
+        if drawn < all_of_them:
+            told.append(f"{drawn} of {all_of_them:,} {_PLURALS[axes[1]]} drawn")
+    for axis in axes[2:]:
+        told.append(f"drawn at {AXIS_LABELS[axis][0]} {plain(_values(result, axis)[0])}")
+    if axes and _values(result, axes[0]).min() == 0 and not _evenly_spaced(_values(result, axes[0])):
+        told.append(f"{AXIS_LABELS[axes[0]][0]} 0 has no place on a logarithmic axis")
+    return "; ".join(told + _memory_ends(result, axes))
+
+
+def _memory_ends(result: Pass, axes: list[str]) -> list[str]:
+    """Where curves of several values end, or that they do not."""
+    if len(axes) < 2:
+        return []
+    chosen = _chosen(result, axes[1])
+    fits = np.broadcast_to(result.fits, result.grid)
+    for axis in axes[2:]:
+        fits = np.take(fits, [0], axis=AXES.index(axis))
+    along = _values(result, axes[0])
+    fits = np.compress((along > 0) | _evenly_spaced(along), fits, axis=AXES.index(axes[0]))
+    rows = np.moveaxis(fits, AXES.index(axes[1]), 0)
+    held = {value: rows[position].ravel() for position, value in chosen.items()}
+    if all(row.all() for row in held.values()):
+        return []
+    if result.question.beyond_memory:
+        return ["thin where the memory does not suffice"]
+    name = AXIS_LABELS[axes[1]][0]
+    never = [plain(value) for value, row in held.items() if not row.any()]
+    ends = any(row.any() and not row.all() for row in held.values())
+    return (["a curve ends where the memory is full"] if ends else []) + (
+        [f"{name} {' and '.join(never)} does not fit in memory"] if never else []
+    )
+
+
+def _values(result: Pass, axis: str) -> np.ndarray[Any, Any]:
+    return np.asarray(getattr(result.question, axis), dtype=float).ravel()
+
+
+def _chosen(result: Pass, axis: str) -> dict[int, float]:
+    """The values of a second axis that get a curve, by position: all of a few, else the ends and some between."""
+    values, positions = np.unique(_values(result, axis), return_index=True)
+    take = np.unique(np.linspace(0, values.size - 1, min(values.size, MOST_CURVES)).round().astype(int))
+    return {int(positions[i]): float(values[i]) for i in take}
+
+
+def _evenly_spaced(values: np.ndarray[Any, Any]) -> bool:
+    """Whether somebody counted up by equal steps, and not by equal ratios (of which the last may be cut short).
+
+    A range is rounded to whole sequences and tokens, hence the half. Two points are taken for a range of ratios, which
+    has no room for zero.
+    """
+    points = np.unique(values)
+    if points.size < 3:
+        return bool(points.size == 2 and points[0] == 0)
+    if points[0] > 0:
+        ratios = (points[1:] / points[:-1])[: max(2, points.size - 2)]
+        if np.allclose(ratios, ratios[0], rtol=1e-9):
+            return False
+    even = np.linspace(points[0], points[-1], points.size)
+    return bool(np.abs(points - even).max() <= 0.5 + 1e-9 * points[-1])
+
+
+def roofline_panels(result: Pass) -> list[Panel]:
     """Latency and cost along the longest axis of a result, with the terms apart.
 
-    The curves are evaluated on an even logarithmic grid over the asked range, so that they are smooth. A second axis
-    that varies gives one curve of the total for each of its values.
+    The curves are evaluated on an even grid over the asked range, logarithmic or linear as the range is, so that they
+    are smooth; the places where they bend or end are points of it. A second axis that varies gives one curve of the
+    total for each of its values.
     """
     axes = varying_axes(result)
     axis = axes[0] if axes else "batch"
-    asked = np.sort(np.asarray(getattr(result.question, axis), dtype=float).ravel())
-    low, high = max(asked[0], 1.0), max(asked[-1], 1.0)
+    asked = np.unique(_values(result, axis))
+    linear = _evenly_spaced(asked)
+    grid = _grid(asked, linear)
+    marks = [Mark("asked", x=float(asked[0]))] if asked.size == 1 else []
+    families = _families(result, axes)
+    corners = [mark.x for _, fixed in families for mark in _places(axis, _evaluated(result, fixed, axis, grid))]
+    grid = np.union1d(grid, [x for x in corners if x is not None and grid[0] < x < grid[-1]])
+    passes = [(label, _evaluated(result, fixed, axis, grid)) for label, fixed in families]
+    if len(passes) == 1:  # the places of several would crowd
+        marks += _places(axis, passes[0][1])
+    blank = Panel("", *AXIS_LABELS[axis], "", "", grid, (), tuple(marks), linear)
+    beyond = result.question.beyond_memory
+    return [_latency(axis, blank, passes, beyond), *_cost(axis, blank, passes, beyond)]
+
+
+def _grid(asked: np.ndarray[Any, Any], linear: bool) -> np.ndarray[Any, Any]:
+    """Even steps or even ratios over what was asked; a single value stands in the middle of a range."""
+    if linear:
+        return np.linspace(asked[0], asked[-1], POINTS)
+    above = asked[asked > 0] if asked[-1] > 0 else np.ones(1)
+    low, high = above[0], above[-1]
     if low == high:
         low, high = max(1.0, low / 64), high * 64
-    grid = np.geomspace(low, high, POINTS)
-    others = _families(result, axes[1:2])
-    passes = [
-        (label, evaluate(result.model, result.system, _asked(fixed, {axis: grid}, beyond_memory=True), changes))
-        for label, fixed in others
-    ]
-    beyond = result.question.beyond_memory
-    return [_latency(axis, grid, passes, beyond), *_cost(axis, grid, passes, beyond)]
+    return np.geomspace(low, high, POINTS)
 
 
-def _families(result: Pass, second: list[str]) -> list[tuple[str, Any]]:
+def _families(result: Pass, axes: list[str]) -> list[tuple[str, Question]]:
     """The question with every axis but the drawn one fixed: once, or once for each value of a second axis."""
-    first = {axis: float(np.asarray(getattr(result.question, axis), dtype=float).ravel()[0]) for axis in AXES}
-    question = _asked(result.question, first)
-    if not second:
+    question = _asked(result.question, {axis: float(_values(result, axis)[0]) for axis in AXES})
+    if len(axes) < 2:
         return [("", question)]
-    name, _ = AXIS_LABELS[second[0]]
-    values = np.asarray(getattr(result.question, second[0]), dtype=float).ravel()
-    chosen = values[np.unique(np.linspace(0, values.size - 1, min(values.size, 4)).round().astype(int))]
-    return [(f"{name} {v:,.0f}", _asked(question, {second[0]: float(v)})) for v in chosen]
+    name, _ = AXIS_LABELS[axes[1]]
+    return [(f"{name} {plain(v)}", _asked(question, {axes[1]: v})) for v in _chosen(result, axes[1]).values()]
 
 
-def _asked(question: Question, along: Mapping[str, Any], **how: Any) -> Question:
+def _asked(question: Question, along: Mapping[str, Any]) -> Question:
     """The same question with other values along some axes."""
-    return replace(question, **along, **how)
+    return replace(question, **along)
+
+
+def _evaluated(result: Pass, fixed: Question, axis: str, grid: np.ndarray[Any, Any]) -> Pass:
+    """The pass along an axis, whether or not the memory suffices."""
+    asked = replace(_asked(fixed, {axis: grid}), beyond_memory=True)
+    return evaluate(result.model, result.system, asked, result.changes)
 
 
 def _flat(result: Pass, name: str, size: int) -> np.ndarray[Any, Any] | None:
@@ -112,76 +236,64 @@ def _flat(result: Pass, name: str, size: int) -> np.ndarray[Any, Any] | None:
     return None if value is None else np.broadcast_to(np.asarray(value, dtype=float).ravel(), (size,))
 
 
-def _total(passes: list[tuple[str, Pass]], name: str, size: int, beyond: bool) -> list[Curve]:
-    """The total of each pass, which ends where the memory is full."""
+def _curves(axis: str, panel: Panel, passes: list[tuple[str, Pass]], total: str, factor: Any,
+            beyond: bool) -> tuple[Curve, ...]:  # fmt: skip
+    """The terms of a pass and its total, or the totals of several; they end where the memory is full."""
+    wanted = [(passes[0], ("the pass", total, "total", "*"), 1.0)]
+    if len(passes) > 1:
+        wanted = [(p, (p[0], total, f"family{i}", "ABCD"[i]), 1.0) for i, p in enumerate(passes)]
+    elif factor is not None:
+        wanted = [*((passes[0], term, factor) for term in TERMS), *wanted]
     curves = []
-    for i, (label, result) in enumerate(passes):
-        values = _flat(result, name, size)
-        if values is not None:
-            held = np.broadcast_to(result.fits.ravel(), values.shape) | beyond
-            curves.append(
-                Curve(label or "the pass", np.where(held, values, np.nan), f"total{i}", "*" if not label else "ABCD"[i])
-            )
-    return curves
+    for (_, result), (label, name, role, letter), scale in wanted:
+        values = _flat(result, name, panel.x.size)
+        held = np.broadcast_to(np.asarray(result.fits).ravel(), panel.x.shape) & (panel.x <= _full(axis, result))
+        if values is not None and values.max() > 0 and (beyond or held.any()):
+            curves.append(Curve(label, np.where(held | beyond, values * scale, np.nan), role, letter, held))
+    return tuple(curves)
 
 
-def _latency(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass]], beyond: bool) -> Panel:
+def _latency(axis: str, panel: Panel, passes: list[tuple[str, Pass]], beyond: bool) -> Panel:
+    drain = Mark("drain time", y=float(passes[0][1].sheet.value("drain_s")))
+    curves = _curves(axis, panel, passes, "step_s", 1.0, beyond)
+    return replace(panel, title=f"time of one pass against {panel.x_label}", y_label="time", y_unit="s", curves=curves,
+                   marks=(drain, *panel.marks))  # fmt: skip
+
+
+def _cost(axis: str, panel: Panel, passes: list[tuple[str, Pass]], beyond: bool) -> list[Panel]:
     _, first = passes[0]
-    curves = []
-    if len(passes) == 1:
-        for label, name, role, mark in TERMS:
-            values = _flat(first, name, grid.size)
-            if values is not None and values.max() > 0:
-                curves.append(Curve(label, values, role, mark))
-    curves += _total(passes, "step_s", grid.size, beyond)
-    drain = float(first.sheet.value("drain_s"))
-    return _panel(
-        "time of one pass", axis, "time", "s", grid, curves, (Mark("drain time", y=drain), *_places(axis, passes))
-    )
-
-
-def _cost(axis: str, grid: np.ndarray[Any, Any], passes: list[tuple[str, Pass]], beyond: bool) -> list[Panel]:
-    _, first = passes[0]
-    curves = []
     price = first.sheet.value("system_usd_per_s")
     if price == 0:
         return []  # a logarithmic axis has no room for what costs nothing
-    tokens = np.broadcast_to(
-        (np.asarray(first.sheet.value("batch")) * np.asarray(first.sheet.value("pass_tokens"))).ravel(), grid.shape
-    )
-    if price is not None and len(passes) == 1:
-        for label, name, role, mark in TERMS:
-            values = _flat(first, name, grid.size)
-            if values is not None and values.max() > 0:
-                curves.append(Curve(label, values * price / tokens, role, mark))
-    curves += _total(passes, "cost_per_token_usd", grid.size, beyond)
+    tokens = np.asarray(first.sheet.value("batch")) * np.asarray(first.sheet.value("pass_tokens"))
+    per_token = None if price is None else price / np.broadcast_to(tokens.ravel(), panel.x.shape)
+    curves = _curves(axis, panel, passes, "cost_per_token_usd", per_token, beyond)
     if not curves:
         return []
-    return [_panel("cost of a token", axis, "cost", "USD/token", grid, curves, _places(axis, passes))]
+    return [replace(panel, title=f"cost of a token against {panel.x_label}", y_label="cost", y_unit="USD/token",
+                    curves=curves)]  # fmt: skip
 
 
-def _places(axis: str, passes: list[tuple[str, Pass]]) -> tuple[Mark, ...]:
-    """Where the picture changes along an axis: balance, and the end of the memory; for one pass alone, not to crowd."""
-    if len(passes) > 1:
-        return ()
-    _, result = passes[0]
-    places = {
+def _full(axis: str, result: Pass) -> float:
+    """The last whole value along an axis that the memory holds."""
+    return next((mark.x for mark in _places(axis, result) if mark.label == "memory full" and mark.x), np.inf)
+
+
+def _places(axis: str, result: Pass) -> tuple[Mark, ...]:
+    """Where the picture changes along an axis: balance, and the end of the memory."""
+    names = {
         "batch": (("balance, KV left out", "balance_batch"), ("balance batch", "balance_batch_with_kv"),
                   ("memory full", "largest_batch")),
         "context_tokens": (("balance context", "balance_context"), ("memory full", "largest_context")),
-        "pass_tokens": (),
+        "pass_tokens": (("memory full", "largest_context"),),
     }[axis]  # fmt: skip
     marks = []
-    for label, name in places:
+    for label, name in names:
         value = result.sheet.value(name)
         if value is not None and np.size(value):
             at = float(np.asarray(value).ravel()[0])
+            if axis == "pass_tokens":  # what is left beside the context, for the first pass and for every other
+                at += float(np.ravel(result.sheet.value("pass_tokens"))[0] - result.sheet.value("context_tokens"))
             if np.isfinite(at) and at > 0:
                 marks.append(Mark(label, x=at))
     return tuple(marks)
-
-
-def _panel(title: str, axis: str, y_label: str, y_unit: str, x: np.ndarray[Any, Any], curves: list[Curve],
-           marks: tuple[Mark, ...]) -> Panel:  # fmt: skip
-    x_label, x_unit = AXIS_LABELS[axis]
-    return Panel(f"{title} against {x_label}", x_label, x_unit, y_label, y_unit, x, tuple(curves), marks)

@@ -45,6 +45,22 @@ class System:
         """Scale-up domains, the last one perhaps not full."""
         return math.ceil(self.chips / self.domain_chips)
 
+    @property
+    def fabric(self) -> str:
+        """How the chips of a domain are joined: switch, mesh or torus; that of the chip's own system, if it has one."""
+        racks = [self.rack] if self.rack else [e for e in catalog.entries("system").values() if self._is_mine(e)]
+        kinds = [rack.texts["fabric"] for rack in racks if "fabric" in rack.texts]
+        return kinds[0] if kinds else "switch"
+
+    @property
+    def torus(self) -> tuple[int, ...]:
+        """Ring lengths of a torus; empty where they are not known, or where only a part of it was asked for."""
+        return self.rack.torus if self.rack is not None and math.prod(self.rack.torus) == self.chips else ()
+
+    def _is_mine(self, rack: catalog.Entry) -> bool:
+        found = catalog.resolve(rack.texts["chip"])
+        return found is not None and found.name == self.chip.name
+
     def figure(self, name: str) -> Quantity:
         """A figure of the system, else of its chip, else the gap that names itself."""
         if self.rack is not None and (name in self.rack.figures or name in _OF_THE_RACK):
@@ -72,6 +88,8 @@ def load_system(spec: str, changes: Mapping[str, object] | None = None) -> Syste
     >>> load_system("8xh100-sxm").chips, load_system("H100_SXM:16").domains, load_system("gb200-nvl72").chips
     (8, 2, 72)
     """
+    if not isinstance(spec, str):
+        raise BadInput(f"a system is written like h100-sxm:8 or gb200-nvl72, found {shown(spec)}")
     name, count = _split(spec)
     own: dict[str, catalog.Entry] = {}
     if name.endswith(".toml"):
@@ -95,7 +113,7 @@ def load_system(spec: str, changes: Mapping[str, object] | None = None) -> Syste
     if chips > MOST_CHIPS:
         raise BadInput(f"{chips:,} chips are more than the {MOST_CHIPS:,} that can be asked for")
     system = System(found.name if count == 1 else f"{found.name}:{count}", found.title, chip, chips, rack)
-    return _changed(system, changes or {})
+    return changed_system(system, changes or {})
 
 
 def _chip_of(rack: catalog.Entry) -> catalog.Entry:
@@ -121,7 +139,7 @@ def _split(spec: str) -> tuple[str, int]:
     return name.strip(), count
 
 
-def _changed(system: System, changes: Mapping[str, object]) -> System:
+def changed_system(system: System, changes: Mapping[str, object]) -> System:
     """The same system with some figures replaced by the user's."""
     chip, rack = dict(system.chip.figures), dict(system.rack.figures) if system.rack else None
     known = {name: word for name, word in catalog.vocabulary().items() if {"accelerator", "system"} & set(word.of)}

@@ -2,7 +2,7 @@
 
 A worksheet is a list of named quantities. A quantity is either *given* (by the catalog, a config, the user, a default)
 and then has an origin with its references, or *computed* by an equation from quantities already on the sheet. Nothing
-is written down that was not used and nothing is recomputed in another way to be explained: `headway.explain` reads the
+is recomputed in another way to be explained: `headway.explain` reads the
 sheet, and so does the error model, which passes errors along the same arrows.
 
 A quantity that no source gives stays on the sheet as a gap with its reason. What depends on a gap is a gap too, and
@@ -133,6 +133,11 @@ class Worksheet:
             wanted |= fresh
             queue.extend(fresh)
         return [cell for cell in self if cell.quantity.name in wanted]
+
+    def used(self) -> list[Cell]:
+        """Every computed quantity, and of the given ones those that some equation took."""
+        taken = {source for cell in self for source in cell.arguments.values()}
+        return [cell for cell in self if cell.equation is not None or cell.quantity.name in taken]
 
     def error(self, name: str) -> LogError:
         """The error that a quantity has of its own and inherits from its arguments, correlations kept."""

@@ -82,9 +82,10 @@ def inherit(
     for name, error in errors.items():
         if error is EXACT:
             continue
-        with np.errstate(all="ignore"):  # where a value is zero or infinite no elasticity is defined, and 0 is taken
+        with np.errstate(all="ignore"):  # where a value is zero or infinite no elasticity is defined
             up = function(**{**values, name: values[name] * (1 + step)})
             down = function(**{**values, name: values[name] * (1 - step)})
             elasticity = (np.log(up) - np.log(down)) / (np.log1p(step) - np.log1p(-step))
-        total = total + error.times(np.nan_to_num(elasticity, posinf=0.0, neginf=0.0))
+        lost = error.unmeasured and not np.all(np.isfinite(elasticity))  # what nobody measured stays unmeasured
+        total = total + (error if lost else error.times(np.nan_to_num(elasticity, posinf=0.0, neginf=0.0)))
     return total

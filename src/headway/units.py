@@ -36,8 +36,8 @@ COUNTS = ("1", "tokens", "params", "sequences", "chips", "layers", "experts")
 def parse(text: object, unit: str) -> float:
     """A number in the SI unit `unit`, from a number or from what a person writes.
 
-    A bare number is taken to be in `unit` already. Raises `BadInput` where the text is no number,
-    carries another unit, or is not finite.
+    A bare number is taken to be in `unit` already, but a price written without its time is refused: nobody means
+    dollars per second. Raises `BadInput` where the text is no number, carries another unit, or is not finite.
 
     >>> parse("3.35 TB/s", "B/s"), parse("186GB", "B"), parse("95 GiB", "B")
     (3350000000000.0, 186000000000.0, 102005473280.0)
@@ -49,21 +49,31 @@ def parse(text: object, unit: str) -> float:
     if isinstance(text, Real) and not isinstance(text, bool):
         return _finite(text, text, unit)
     if not isinstance(text, str):
-        raise BadInput(f"expected a number in {unit} such as {_example(unit)!r}, found {shown(text)}")
+        raise BadInput(f"expected a number{_in(unit)} such as {_example(unit)!r}, found {shown(text)}")
     cleaned = text.strip()
     dollars = cleaned.startswith("$")
     cleaned = cleaned.removeprefix("$").strip()
     match = _NUMBER.match(cleaned)
     if match is None:
-        raise BadInput(f"expected a number in {unit} such as {_example(unit)!r}, found {shown(text)}")
+        raise BadInput(f"expected a number{_in(unit)} such as {_example(unit)!r}, found {shown(text)}")
     suffix = cleaned[match.end() :].strip()
     if dollars:  # $30k/h is 30 kUSD/h
         scale, slash, per = suffix.partition("/")
         suffix = f"{scale.strip()}USD{slash}{per}"
     factor = 1.0 if not suffix else _factor(suffix, unit)
     if factor is None:
-        raise BadInput(f"expected {unit} such as {_example(unit)!r}, found {shown(text)}")
-    return _finite(float(re.sub("[_,]", "", match.group())) * factor, text, unit)
+        wanted = "a number" if unit == "1" else unit
+        raise BadInput(f"expected {wanted} such as {_example(unit)!r}, found {shown(text)}")
+    number = float(re.sub("[_,]", "", match.group()))
+    if not suffix:
+        refuse_bare_price(number, text, unit)
+    return _finite(number * factor, text, unit)
+
+
+def refuse_bare_price(number: float, text: object, unit: str) -> None:
+    """Refuse a price without its time, as a person writes it; 0 costs nothing in any unit."""
+    if unit == "USD/s" and number != 0 and math.isfinite(number):
+        raise BadInput(f"expected USD/s with its unit, such as {_example(unit)!r}, found {shown(text)}")
 
 
 def _finite(value: Real | float, text: object, unit: str) -> float:
@@ -72,14 +82,19 @@ def _finite(value: Real | float, text: object, unit: str) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise BadInput(f"expected a finite number in {unit} such as {_example(unit)!r}, found {shown(text)}")
+        raise BadInput(f"expected a finite number{_in(unit)} such as {_example(unit)!r}, found {shown(text)}")
     return number
+
+
+def _in(unit: str) -> str:
+    return "" if unit == "1" else f" in {unit}"
 
 
 def _example(unit: str) -> str:
     examples = {"B": "80 GB", "B/s": "3.35 TB/s", "FLOP/s": "989 TFLOP/s", "s": "20 ms", "USD/s": "$2/h",
                 "W": "700 W", "USD": "$30k", "USD/token": "$2/Mtok", "USD/B": "$4/GB", "FLOP": "2 TFLOP",
-                "kg": "1360 kg", "tokens": "128k", "tokens/s": "5k tokens/s", "params": "671B"}  # fmt: skip
+                "kg": "1360 kg", "tokens": "128k", "tokens/s": "5k tokens/s", "params": "671B",
+                "1": "0.9"}  # fmt: skip
     return examples.get(unit, "8")
 
 
@@ -111,7 +126,7 @@ def _factor(suffix: str, unit: str) -> float | None:
 
 
 def _count(suffix: str, unit: str) -> float | None:
-    scales = _DECIMAL | _BINARY | _BILLION
+    scales = _DECIMAL | _BINARY | _BILLION | ({"%": 0.01} if unit == "1" else {})
     if suffix in scales:
         return scales[suffix]
     for word in (unit, unit.removesuffix("s")):

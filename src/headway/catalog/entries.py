@@ -11,7 +11,7 @@ from typing import Any
 
 from headway.errors import BadInput, UnknownName, shown
 from headway.provenance import Origin, Quantity, Reference
-from headway.units import parse
+from headway.units import parse, refuse_bare_price
 
 DATA = files("headway.catalog") / "data"
 
@@ -55,7 +55,8 @@ class Entry:
         if name in self.figures:
             return self.figures[name]
         unit = vocabulary()[name].unit
-        gap = f"no source gave {name} of {self.name}; supply it with --set {name}=..."
+        remedy = "supply --price '$2/h'" if name == "rental_usd_per_s" else f"supply it with --set {name}=..."
+        gap = f"no source gave {name} of {self.name}; {remedy}"
         return Quantity(name, None, unit, Origin("catalog", f"{self.kind} {self.name}"), gap)
 
 
@@ -112,6 +113,7 @@ def _figure(name: str, stated: Any, owner: str, sources: Mapping[str, Reference]
     unit = vocabulary()[name].unit
     try:
         value = parse(table["value"], unit)
+        refuse_bare_price(value if type(table["value"]) in (int, float) else 0.0, table["value"], unit)
     except BadInput as error:
         raise _located(f"{where}: {name}", error) from None
     if not SMALLEST <= value <= LARGEST:

@@ -90,7 +90,18 @@ def entry(name: str, *kinds: str) -> Entry:
         return found
     wanted = kinds or tuple(KINDS)
     names = [n for kind in wanted for e in entries(kind).values() for n in (e.name, *e.aliases)]
-    raise UnknownName(" or ".join(k.replace("_", " ") for k in wanted), canonical(name), names)
+    hint = _other_kind(name, found)
+    raise UnknownName(" or ".join(k.replace("_", " ") for k in wanted), canonical(name), names, hint)
+
+
+def _other_kind(name: str, found: Entry | None) -> str:
+    """What a name means, where another kind of thing was asked for; empty for a name that means nothing."""
+    if found is not None:
+        more = f" of {found.texts['chip']}" if found.kind == "system" else ""
+        return f"that is {'an' if found.kind == 'accelerator' else 'a'} {found.kind.replace('_', ' ')}{more}"
+    if read_model(name) is not None:
+        return "that is a model, and a machine is asked for, such as h100-sxm:8"
+    return ""
 
 
 @functools.cache
@@ -105,13 +116,23 @@ def model_names() -> Mapping[str, Mapping[str, Any]]:
 
 
 def read_model(name: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:
-    """A catalogued model by name or Hugging Face id: its name, facts about it and its config; None if unknown."""
+    """A catalogued model by name or Hugging Face id: its name, facts about it and its config; None if unknown.
+
+    Of an id whose owner is another (meta-llama/Llama-3.1-8B) the last part decides, unless it is a path that exists.
+    """
     wanted = canonical(name)
-    for known, facts in _models().items():
-        if wanted in (known, canonical(facts["hf_id"]), *facts.get("aliases", ())):
-            text = (DATA / "models" / facts["file"]).read_text("utf-8")
-            return known, facts, json.loads(text)
-    return None
+    found = next((k for k, f in _models().items() if wanted in (*_names_of(k, f), canonical(f["hf_id"]))), None)
+    owner, slash, last = wanted.partition("/")
+    if found is None and owner and slash and "/" not in last and not os.path.exists(name):
+        found = next((k for k, f in _models().items() if last in _names_of(k, f)), None)
+    if found is None:
+        return None
+    facts = _models()[found]
+    return found, facts, json.loads((DATA / "models" / facts["file"]).read_text("utf-8"))
+
+
+def _names_of(name: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    return name, *facts.get("aliases", ())
 
 
 @functools.cache

@@ -69,6 +69,8 @@ def _show_any_character(*streams: Any) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -90,13 +92,13 @@ def usage() -> str:
     rows = [f"  {name.ljust(width)}  {summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join(
         [
-            "headway: what it costs to serve and train a language model, and why.",
+            "headway: what it costs to serve a language model, and why.",
             "",
             "usage: headway COMMAND ...",
             "",
             *rows,
             "",
-            "headway COMMAND --help explains a command. Every command has --json and --explain.",
+            "headway help COMMAND explains a command. Every command has --json and --explain.",
         ]
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -13,6 +14,10 @@ from headway.units import parse
 MOST_POINTS = 100_000  # of one answer on a terminal; the library has no limit
 LARGEST = 1e30
 SMALLEST = 1e-30
+FEWEST_PARAMS = 1000  # fewer are a slip: 70 for 70B
+_SYSTEM = ("--system", "--machine", "--hardware", "--device", "--chip", "--gpu")  # what --on may be taken to be called
+_OPTION = re.compile(r"-(-|[A-Za-z])")  # and no negative number
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})*,0\d\d(?:,\d{3})*[^,:]*")  # a list has no part like 000
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,13 +41,20 @@ class Parser(argparse.ArgumentParser):
         for word in arguments:
             if word.startswith("--") and word.endswith("=--"):  # argparse would take the value for a separator
                 raise BadInput(f"{shown(word)} lacks a value (see {self.prog} --help)")
+        self._refuse_unknown_options(arguments)  # before a missing argument, which the unknown one may have meant
         known, extra = self.parse_known_intermixed_args(arguments)
         for word in extra:
-            if word.startswith("-"):
-                options = [option for action in self._actions for option in action.option_strings]
-                raise UnknownName("option", word.partition("=")[0], options)
+            self._refuse_unknown_options([word])
             raise BadInput(f"unexpected argument {shown(word)} (see {self.prog} --help)")
         return known
+
+    def _refuse_unknown_options(self, words: Sequence[str]) -> None:
+        options = [option for action in self._actions for option in action.option_strings]
+        for word in words[: words.index("--")] if "--" in words else words:
+            name = word.partition("=")[0]
+            if _OPTION.match(word) and " " not in word and name not in options and word[:2] not in options:
+                hint = "did you mean --on?" if "--on" in options and name.rstrip("s") in _SYSTEM else ""
+                raise UnknownName("option", name, [option for option in options if option.startswith("--")], hint)
 
     def add_output_options(self) -> None:
         """--json and --explain, which every command has."""
@@ -81,28 +93,36 @@ def axis(text: str, unit: str, *, whole: bool = True) -> float | list[float]:
     """A value, a list, or a range, as people write them.
 
     `start:stop:log` doubles from start to stop, `start:stop:log:n` takes n points at equal ratios,
-    `start:stop:lin:n` at equal steps, and `start:stop:step` counts up. Both ends are included.
+    `start:stop:lin:n` at equal steps, and `start:stop:step` counts up. Both ends are included. Of `whole` things
+    the points of a logarithmic or linear range are rounded, and any other part of one is refused.
 
     >>> axis("8k", "tokens"), axis("1,2,64", "sequences"), axis("1:16:log", "sequences")
     (8000.0, [1.0, 2.0, 64.0], [1.0, 2.0, 4.0, 8.0, 16.0])
     >>> axis("0:100k:25k", "tokens"), axis("1:1000:log:4", "sequences")
     ([0.0, 25000.0, 50000.0, 75000.0, 100000.0], [1.0, 10.0, 100.0, 1000.0])
     """
-    if ":" in text:
-        points = _range(text, unit)
-    elif "," in text:
-        points = [parse(part, unit) for part in text.split(",")]
-    else:
-        value = parse(text, unit)
-        return float(round(value)) if whole and abs(value) < 2**53 else value
+    if _THOUSANDS.fullmatch(text.strip()):
+        raise BadInput(f"a comma separates a list; write {text.strip().replace(',', '')}, found {shown(text)}")
+    read = _parse_whole if whole else parse
+    if ":" not in text and "," not in text:
+        return read(text, unit)
+    points = _range(text, unit, whole=whole) if ":" in text else [read(part, unit) for part in text.split(",")]
     if len(points) > MOST_POINTS:
         raise BadInput(f"{shown(text)} has {len(points):,} points, more than {MOST_POINTS:,}")
-    if whole:
-        points = [float(round(point)) for point in points]
-    return list(dict.fromkeys(points)) if ":" in text else points
+    if ":" not in text:
+        return points
+    return list(dict.fromkeys(float(round(point)) for point in points) if whole else dict.fromkeys(points))
 
 
-def _range(text: str, unit: str) -> list[float]:
+def _parse_whole(text: str, unit: str) -> float:
+    """A number of things that cannot be parted: 8.2k are 8,200, and 1.5 are refused."""
+    value = parse(text, unit)
+    if not math.isclose(value, round(value), rel_tol=1e-9):
+        raise BadInput(f"the number of {unit} must be a whole number, found {shown(text)}")
+    return float(round(value)) if abs(value) < 2**53 else value
+
+
+def _range(text: str, unit: str, *, whole: bool) -> list[float]:
     parts = text.split(":")
     if not 3 <= len(parts) <= 4 or (len(parts) == 4 and parts[2] not in ("log", "lin")):
         raise BadInput(f"a range is start:stop:log, start:stop:log:n, start:stop:lin:n or start:stop:step, "
@@ -112,7 +132,7 @@ def _range(text: str, unit: str) -> list[float]:
         raise BadInput(f"the range {shown(text)} must end at or after its start, and below {LARGEST:g}")
     if parts[2] in ("log", "lin"):
         return _spaced(text, start, stop, parts)
-    step = parse(parts[2], unit)
+    start, step = (_parse_whole(part, unit) if whole else parse(part, unit) for part in (parts[0], parts[2]))
     if step <= 0 or (stop - start) / step > MOST_POINTS:
         raise BadInput(f"the step of {shown(text)} must be positive and give at most {MOST_POINTS:,} points")
     return [start + i * step for i in range(math.floor((stop - start) / step * (1 + 1e-12)) + 1)]
@@ -128,7 +148,7 @@ def _spaced(text: str, start: float, stop: float, parts: list[str]) -> list[floa
             raise BadInput(f"a linear range needs a number of points, such as {parts[0]}:{parts[1]}:lin:20")
         doubled = [math.ldexp(start, i) for i in range(math.floor(math.log2(stop / start) + 1e-9) + 1)]
         return doubled if math.isclose(doubled[-1], stop) else [*doubled, stop]
-    count = parse(parts[3], "1")
+    count = parse(parts[3], "chips")
     if count != int(count) or not 2 <= count <= MOST_POINTS:
         raise BadInput(f"the number of points of {shown(text)} must be a whole number from 2 to {MOST_POINTS:,}")
     fractions = [i / (int(count) - 1) for i in range(int(count))]
@@ -143,7 +163,15 @@ def positive(text: str | None, unit: str, option: str) -> float | None:
         return None
     value = parse(text, unit)
     if not SMALLEST <= value <= LARGEST:
-        raise BadInput(f"{option} must be positive, found {shown(text)}")
+        raise BadInput(f"{option} must be positive and at most {LARGEST:g}, found {shown(text)}")
+    return value
+
+
+def _params(text: str | None, option: str) -> float | None:
+    """A number of parameters; one that no model has is a number of billions without its B."""
+    value = positive(text, "params", option)
+    if value is not None and value < FEWEST_PARAMS:
+        raise BadInput(f"{option} is {value:g} parameters; did you mean {value:g}B?")
     return value
 
 
@@ -158,14 +186,29 @@ def load_model_from(args: Any, changes: dict[str, Any] | None = None) -> Any:
                 raise BadInput(f"{option} describes a model by bare numbers and needs --params too")
         if args.model is None:
             raise BadInput("name a model, such as deepseek-v3, or give --params, --active and --kv-bytes")
-        return load_model(args.model, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype, changes=changes)
+        try:
+            return load_model(args.model, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype, changes=changes)
+        except UnknownName as error:
+            _refuse_machine(args.model)
+            raise error from None
     if args.model is not None:
         raise BadInput(f"name a model ({shown(args.model)}) or give --params, not both")
     if args.kv_dtype is not None:
         raise BadInput("--kv-dtype has no effect on bare numbers; change --kv-bytes instead")
-    params = positive(args.params, "params", "--params")
+    params = _params(args.params, "--params")
     kv = None if args.kv_bytes is None else parse(args.kv_bytes, "B")
     if kv is not None and not 0 <= kv <= LARGEST:
-        raise BadInput(f"--kv-bytes must be 0 or more, found {shown(args.kv_bytes)}")
+        raise BadInput(f"--kv-bytes must be from 0 to {LARGEST:g}, found {shown(args.kv_bytes)}")
     assert params is not None
-    return bare_model(params, positive(args.active, "params", "--active"), kv, args.weight_dtype)
+    return bare_model(params, _params(args.active, "--active"), kv, args.weight_dtype)
+
+
+def _refuse_machine(name: str) -> None:
+    """Say so where a machine stands in the place of a model."""
+    from headway import catalog  # noqa: PLC0415
+
+    found = catalog.resolve(name) or catalog.resolve(re.sub(r":\d+$|^\d+\s*x\s*", "", name.strip()))
+    if found is not None:
+        kind = found.kind.replace("_", " ")
+        remedy = f"roofline deepseek-v3 --on {name}" if found.kind != "memory_tier" else f"catalog {found.name}"
+        raise BadInput(f"{shown(name)} is no model but a catalogued {kind}; try headway {remedy}")

@@ -11,7 +11,7 @@ from headway.errors import BadInput
 KINDS = {"accelerators": "accelerator", "systems": "system", "memory-tiers": "memory_tier", "models": "model"}
 EPILOG = """\
   headway catalog                      what there is
-  headway catalog accelerators h100    search a kind
+  headway catalog accelerators rtx     search a kind
   headway catalog gb200-nvl72          every figure of one entry, with its source
   headway catalog generations          ridge, drain, links and largest model, by system
   headway catalog generations --chips  the same for every accelerator
@@ -111,7 +111,7 @@ def _show(args: Any, entry: Any) -> int:
     wanted = [word for word in catalog.vocabulary().values() if entry.kind in word.of]
     if args.json:
         figures = {word.name: entry.figures[word.name].value if word.name in entry.figures else None for word in wanted}
-        gaps = {f"{w.name}_reason": entry.figure(w.name).gap for w in wanted if w.name not in entry.figures}
+        gaps = {f"{w.name}_reason": _why(entry.figure(w.name)) for w in wanted if w.name not in entry.figures}
         sources = {n: [r.where for r in q.origin.references] for n, q in entry.figures.items()}
         notes = {n: q.origin.note for n, q in entry.figures.items() if q.origin.note}
         out = {"name": entry.name, "kind": entry.kind, "title": entry.title, **dict(entry.texts), **figures, **gaps}
@@ -142,6 +142,12 @@ def _show(args: Any, entry: Any) -> int:
     return 0
 
 
+def _why(gap: Any) -> str:
+    """Why a figure is missing, without the remedy: there is no --set here."""
+    reason: str = gap.gap.partition("; supply")[0]
+    return reason
+
+
 def _show_model(args: Any, name: str, facts: Any, config: Any) -> int:
     from headway.cli.output import print_json, table  # noqa: PLC0415
 
@@ -167,9 +173,10 @@ def _generations(args: Any) -> int:
     rows = [_machine_row(m) for m in machines]
     print(table(_HEADER, rows, left=2))
     print("\n" + wrapped(
-        "Ridge: multiply-adds in the time one parameter is read (bf16, fp8). Drain: capacity over bandwidth. Links are "
-        "one way and per chip. Largest model: parameters at fp8 when half of 90 % of the domain's memory is left to KV "
-        "cache. A dash is a figure that no source gave."
+        "Ridge: multiply-adds in the time one parameter is read, at bf16 / at fp8. Drain: capacity over bandwidth. "
+        "Links: one way and per chip, inside the scale-up domain / out of it, and how much faster inside. Largest: "
+        "parameters at fp8 of the largest model when half of 90 % of the domain's memory is left to KV cache. A dash "
+        "is a figure that no source gave."
     ))  # fmt: skip
     for label, key in (("Power is of", "power_scope"), ("Cables", "cables")):
         told = [
@@ -185,8 +192,8 @@ def _generations(args: Any) -> int:
     return 0
 
 
-_HEADER = ["machine", "launch", "chips", "memory", "bandwidth", "ridge bf16", "ridge fp8", "drain", "scale-up",
-           "scale-out", "ratio", "chip power", "power", "weight", "largest model"]  # fmt: skip
+_HEADER = ["machine", "launch", "chips", "memory", "bandwidth", "ridge", "drain", "links GB/s", "ratio", "W/chip",
+           "power kW", "kg", "largest"]  # fmt: skip
 _COLUMNS = ("domain_memory_bytes", "bandwidth_bytes_per_s", "ridge_bf16", "ridge_fp8", "drain_s",
             "scaleup_bytes_per_s", "scaleout_bytes_per_s", "scaleup_over_scaleout", "chip_power_w", "power_w",
             "weight_kg", "largest_model_params")  # fmt: skip
@@ -195,12 +202,20 @@ _COLUMNS = ("domain_memory_bytes", "bandwidth_bytes_per_s", "ridge_bf16", "ridge
 def _machine_row(machine: Any) -> list[str]:
     from headway.units import format_si  # noqa: PLC0415
 
-    cells = [machine.system.name, machine.system.chip.texts.get("launch", "-"), f"{machine.system.domain_chips:,}"]
-    for name in _COLUMNS:
+    def cell(name: str, scale: float = 0) -> str:
         quantity = machine.sheet[name].quantity
-        missing = quantity.value is None
-        cells.append("-" if missing else format_si(quantity.value, quantity.unit).removesuffix(" params"))
-    return cells
+        if quantity.value is None:
+            return "-"
+        unit = "1" if scale else quantity.unit
+        return format_si(quantity.value / (scale or 1), unit).removesuffix(" params")
+
+    return [
+        machine.system.name, machine.system.chip.texts.get("launch", "-"), f"{machine.system.domain_chips:,}",
+        cell("domain_memory_bytes"), cell("bandwidth_bytes_per_s"), f"{cell('ridge_bf16')}/{cell('ridge_fp8')}",
+        cell("drain_s"), f"{cell('scaleup_bytes_per_s', 1e9)}/{cell('scaleout_bytes_per_s', 1e9)}",
+        cell("scaleup_over_scaleout"), cell("chip_power_w", 1), cell("power_w", 1e3), cell("weight_kg", 1),
+        cell("largest_model_params"),
+    ]  # fmt: skip
 
 
 def _machine_json(machine: Any) -> dict[str, Any]:
@@ -210,7 +225,7 @@ def _machine_json(machine: Any) -> dict[str, Any]:
         quantity = machine.sheet[name].quantity
         out[name] = quantity.value
         if quantity.value is None:
-            out[f"{name}_reason"] = quantity.gap
+            out[f"{name}_reason"] = _why(quantity)
     if machine.system.rack:
         out["cables"] = machine.system.rack.texts.get("cables", "")
     return out

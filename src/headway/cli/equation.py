@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,18 +14,23 @@ from headway.units import format_si
 
 EPILOG = """\
   headway equation                            every equation, by chapter
+  headway equation moe                        those of one chapter
   headway equation balance_batch              one of them: formula, units, source
   headway equation balance_batch ridge=300 read_params=671B active_params=37B
   headway equation md1_wait_s utilisation=0.1,0.5,0.9 service_s=20ms --explain
 
 Values take units (20ms, $2/h, 671B), lists and ranges.
 """
+LARGEST = 1e30
+_SHARE = re.compile(r"(\w+_)?(acceptance|share|probability|fraction|mfu)")
+_PARTS = (("experts_per_token", "n_experts"),)
 
 
 def parser() -> Parser:
     """The options of `headway equation`."""
     options = Parser("equation", "The equations behind every answer: list, show, or put numbers in.", EPILOG)
-    options.add_argument("name", nargs="?", metavar="NAME", help="an equation, or a part of its name to search for")
+    options.add_argument("name", nargs="?", metavar="NAME",
+                         help="an equation, a chapter, or a part of a name to search for")  # fmt: skip
     options.add_argument("values", nargs="*", metavar="ARGUMENT=VALUE", help="a value for each argument")
     options.add_output_options()
     return options
@@ -37,9 +44,10 @@ def main(arguments: Sequence[str]) -> int:
         return _list(args, found)
     name = args.name.partition(".")[2] or args.name
     if name not in found:
-        hits = {n: f for n, f in found.items() if name.lower() in n}
+        chapter = {n: f for n, f in found.items() if _chapter(f) == name.lower().replace("-", "_")}
+        hits = chapter or {n: f for n, f in found.items() if name.lower() in n}
         if not hits or args.values:
-            raise UnknownName("equation", args.name, found)
+            raise UnknownName("equation", args.name, [*found, *map(_chapter, found.values())])
         return _list(args, hits)
     return _evaluate(args, found[name]) if args.values else _show(args, found[name])
 
@@ -132,10 +140,28 @@ def _evaluate(args: Any, function: Callable[..., Any]) -> int:
     elif args.explain:
         print(explain(_Result(sheet)))
     else:
-        for value in np.ravel(result):
-            text = "infinity" if np.isinf(value) else format_si(float(value), stated.unit, 4)
-            print(f"{stated.name} = {text}")
+        print(_as_text(stated, values, result))
     return 0
+
+
+def _as_text(stated: Any, values: dict[str, Any], result: Any) -> str:
+    """One value on a line; of lists, a row for each value beside the arguments that it belongs to."""
+    import numpy as np  # noqa: PLC0415
+
+    from headway.cli.output import table  # noqa: PLC0415
+
+    listed = {name: value for name, value in values.items() if isinstance(value, list)}
+    if not listed:
+        return f"{stated.name} = {_shown(float(result), stated.unit)}"
+    columns = {name: (value, stated.arguments[name].unit) for name, value in listed.items()}
+    count = len(next(iter(listed.values())))
+    columns[stated.name] = (np.broadcast_to(result, (count,)).tolist(), stated.unit)
+    cells = [[_shown(value, unit) for value in column] for column, unit in columns.values()]
+    return table(list(columns), [list(row) for row in zip(*cells, strict=True)])
+
+
+def _shown(value: float, unit: str) -> str:
+    return "infinity" if math.isinf(value) else format_si(value, unit, 4)
 
 
 class _Result:
@@ -179,8 +205,9 @@ def _values(pairs: Sequence[str], function: Callable[..., Any]) -> dict[str, Any
             raise UnknownName(f"argument of {stated.name}", name, parameters)
         values[name] = axis(text, stated.arguments[name].unit, whole=False)
         numbers = values[name] if isinstance(values[name], list) else [values[name]]
-        if any(number < 0 or number > 1e30 for number in numbers):
-            raise BadInput(f"{name} must be 0 or more, found {shown(text)}")
+        most = 1.0 if _SHARE.fullmatch(name) else LARGEST
+        if any(number < 0 or number > most for number in numbers):
+            raise BadInput(f"{name} must be from 0 to {most:g}, found {shown(text)}")
         if parameters[name].annotation in (int, "int") and (len(numbers) > 1 or not 1 <= numbers[0] <= 100_000):
             raise BadInput(f"{name} must be one whole number from 1 to 100,000, found {shown(text)}")
     missing = [n for n, p in parameters.items() if n not in values and p.default is inspect.Parameter.empty]
@@ -189,4 +216,14 @@ def _values(pairs: Sequence[str], function: Callable[..., Any]) -> dict[str, Any
     lengths = {len(value) for value in values.values() if isinstance(value, list)}
     if len(lengths) > 1:
         raise BadInput(f"lists of different lengths: {', '.join(map(str, sorted(lengths)))}")
+    _check_parts(values)
     return values
+
+
+def _check_parts(values: dict[str, Any]) -> None:
+    """Refuse a part that is larger than its whole."""
+    import numpy as np  # noqa: PLC0415
+
+    for part, whole in _PARTS:
+        if {part, whole} <= values.keys() and np.any(np.asarray(values[part]) > np.asarray(values[whole])):
+            raise BadInput(f"{part} cannot exceed {whole}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 
 WIDTH = 110
+NARROWEST = 40
 
 
 def plain(value: Any) -> Any:
@@ -50,12 +53,22 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0
 
 def wrapped(text: str, bullet: str = "") -> str:
     """Prose on lines of readable length, hanging from a bullet if there is one."""
-    return textwrap.fill(text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet),
+    return textwrap.fill(text, _width(), initial_indent=bullet, subsequent_indent=" " * len(bullet),
                          break_on_hyphens=False, break_long_words=False)  # fmt: skip
 
 
+def _width() -> int:
+    """Columns of prose: the terminal's where it is narrow, the same everywhere else."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(NARROWEST, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
 def thinned(count: int, most: int) -> list[int]:
-    """Positions of at most `most` rows out of `count`, both ends kept."""
-    if count <= most:
-        return list(range(count))
-    return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
+    """Positions of at most `most` rows out of `count`: every k-th, and the last.
+
+    >>> thinned(20, 16), thinned(3, 16)
+    ([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 19], [0, 1, 2])
+    """
+    step = max(1, -(-(count - 1) // (most - 1)))
+    return sorted({*range(0, count, step), *range(count - 1, count)})

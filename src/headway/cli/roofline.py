@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from headway.cli.arguments import MOST_POINTS, Parser, axis, load_model_from, read_changes
-from headway.errors import BadInput, UnknownName
+from headway.errors import BadInput
 
 EPILOG = """\
 Batch, context and pass length take a value (8k), a list (1,8,64) or a range: 1:8192:log doubles,
@@ -54,94 +55,57 @@ def main(arguments: Sequence[str]) -> int:
         from headway.drawing import check_target  # noqa: PLC0415
 
         target = check_target(args.plot)
-    result, changes = ask(args)
+    result = ask(args)
     from headway.cli import roofline_text as text  # noqa: PLC0415
 
     if target is not None:
-        _draw(result, changes, target)
+        _draw(result, target, shlex.join(["headway", "roofline", *arguments]))
     if args.json:
         from headway.cli.output import print_json  # noqa: PLC0415
 
         print_json(text.as_json(result, explain=args.explain))
     else:
         chart = args.chart == "always" or (args.chart == "auto" and sys.stdout.isatty())
-        print(text.as_text(result, changes, explain=args.explain, chart=chart))
+        print(text.as_text(result, explain=args.explain, chart=chart))
         if target is not None:
             print(f"\nPicture: {args.plot}")
     return 0
 
 
-def ask(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
-    """The pass that the options describe, and the changes that apply to its worksheet."""
-    from headway.hardware import load_system  # noqa: PLC0415
-    from headway.step.first_order import evaluate  # noqa: PLC0415
-    from headway.step.question import REFINEMENTS, Question, changeable  # noqa: PLC0415
+def ask(args: argparse.Namespace) -> Any:
+    """The pass that the options describe."""
+    from headway.api import roofline  # noqa: PLC0415
 
     changes: dict[str, Any] = dict(read_changes(args.changes))
-    if args.price is not None:
-        if "rental_usd_per_s" in changes:
-            raise BadInput("give --price or --set rental_usd_per_s, not both")
-        if args.price.strip("0. ") and args.price.strip().replace(".", "", 1).isdigit():  # nobody means $ per second
-            raise BadInput(f"--price needs a unit, such as ${args.price.strip()}/h")
-        changes["rental_usd_per_s"] = args.price
-    system = load_system(args.on)
-    model = load_model_from(args)
-    model, system, changes = _apply_outside(args, model, system, changes, changeable(model, system))
+    if args.price is not None and "rental_usd_per_s" in changes:
+        raise BadInput("give --price or --set rental_usd_per_s, not both")
     given = {
         name: axis(text, unit)
         for name, text, unit in (
             ("batch", args.batch, "sequences"),
-            ("context_tokens", args.context, "tokens"),
+            ("context", args.context, "tokens"),
             ("pass_tokens", args.pass_tokens, "tokens"),
         )
         if text is not None
     }
-    refine = tuple(dict.fromkeys(name for names in args.refine for name in names.split(",")))
-    refine = REFINEMENTS if "all" in refine else () if refine == ("none",) else refine
-    question = Question(**given, refine=refine, beyond_memory=args.beyond_memory)
     points = math.prod(len(values) for values in given.values() if isinstance(values, list))
     if points > MOST_POINTS:
         raise BadInput(f"that is {points:,} points together, more than {MOST_POINTS:,}; ask for fewer")
-    return evaluate(model, system, question, changes), changes
+    return roofline(load_model_from(args), on=args.on, **given, refine=args.refine, price=args.price,
+                    beyond_memory=args.beyond_memory, changes=changes)  # fmt: skip
 
 
-def _apply_outside(args: Any, model: Any, system: Any, changes: dict[str, Any], inside: list[str]) -> tuple[Any, ...]:
-    """Changes to figures of the chip (fp8_flop_per_s) or fields of the config, which come before the worksheet.
-
-    A field of the config goes first: hidden_size is on the worksheet too, but changing it there alone would leave the
-    parameters as they were.
-    """
-    from headway.catalog import vocabulary  # noqa: PLC0415
-    from headway.hardware import load_system  # noqa: PLC0415
-
-    config = {n: _json_value(v) for n, v in changes.items() if n in model.config}
-    figures = [n for n, word in vocabulary().items() if {"accelerator", "system"} & set(word.of)]
-    chip = {n: v for n, v in changes.items() if n in figures and n not in inside}
-    for name in changes:
-        if name not in (known := {*inside, *figures, *model.config}):
-            raise UnknownName("quantity to set", name, known)
-    if chip:
-        system = load_system(args.on, chip)
-    if config:
-        model = load_model_from(args, config)
-    return model, system, {n: v for n, v in changes.items() if n not in chip and n not in config}
-
-
-def _json_value(text: str) -> Any:
-    import json  # noqa: PLC0415
-
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _draw(result: Any, changes: dict[str, Any], target: Any) -> None:
+def _draw(result: Any, target: Any, command: str) -> None:
     from headway.cli import roofline_text as text  # noqa: PLC0415
     from headway.drawing import draw  # noqa: PLC0415
     from headway.explanation import explain  # noqa: PLC0415
-    from headway.figures import roofline_panels  # noqa: PLC0415
+    from headway.figures import caption, roofline_panels  # noqa: PLC0415
 
-    panels = roofline_panels(result, changes)
-    notes = explain(result) if target.suffix.lower() == ".html" else ""
-    draw(panels, text.title(result), target, notes=notes, table=text.numbers(result, most=10_000))
+    words = {}
+    if target.suffix.lower() == ".html":
+        words = {
+            "head": f"{text.head(result)}\n\n$ {command}\n\n{text.assumptions(result)}",
+            "table": text.numbers(result, most=10_000),
+            "notes": explain(result, at=result.point(result.best)),
+        }
+    draw(roofline_panels(result), text.title(result), target, caption=caption(result), **words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from headway.cli.output import has_null, plain, table, thinned, wrapped
 from headway.cli.textplot import text_plot
 from headway.explanation import explain as derivation
 from headway.explanation import origin_text
-from headway.figures import AXIS_LABELS, roofline_panels, varying_axes
+from headway.figures import AXIS_LABELS, caption, roofline_panels, varying_axes
 from headway.step.first_order import Pass
 from headway.step.question import AXES, REFINEMENTS
 from headway.units import format_si
@@ -28,7 +29,9 @@ _MEMORY_BOUND = "memory-bound at every batch: one sequence's KV takes longer to 
 def as_json(result: Pass, *, explain: bool) -> dict[str, Any]:
     """The result as the keys that DESIGN promises, and the inputs it was made from."""
     shape = [np.size(getattr(result.question, axis)) if _is_list(result, axis) else 1 for axis in AXES]
-    out: dict[str, Any] = {"model": result.model.name, "system": result.system.name, "chips": result.system.chips}
+    system = result.system
+    out: dict[str, Any] = {"model": result.model.name, "system": system.name, "chips": system.chips}
+    out |= {"domains": system.domains, "domain_chips": system.domain_chips}
     out["axes"] = [_KEYS[axis] for axis in AXES if _is_list(result, axis)]
     for axis in AXES:
         out[_KEYS[axis]] = plain(np.asarray(getattr(result.question, axis), dtype=float))
@@ -49,9 +52,10 @@ def as_json(result: Pass, *, explain: bool) -> dict[str, Any]:
         bounds = None if interval is None else [_squeezed(result, b * factor, shape) for b in interval]
         _put(out, f"{name}_interval", bounds, result.interval_reason(cell))
     out["left_out"] = [name for name in REFINEMENTS if name not in result.question.refine]
+    out["assumptions"] = _assumed(result)
     out["inputs"] = _inputs(result)
     if explain:
-        out["explanation"] = derivation(result).splitlines()
+        out["explanation"] = derivation(result, at=result.point(result.best)).splitlines()
     return out
 
 
@@ -104,9 +108,9 @@ def _reason(result: Pass, name: str) -> str:
 
 
 def _inputs(result: Pass) -> dict[str, Any]:
-    """Every given quantity with its unit, and who says so."""
+    """Every quantity given and used, with its unit, and who says so."""
     given = {}
-    for cell in result.sheet:
+    for cell in result.sheet.used():
         quantity = cell.quantity
         if cell.equation is None and quantity.name not in AXES:
             row = {"value": plain(quantity.value), "unit": quantity.unit, "origin": origin_text(quantity.origin),
@@ -116,58 +120,51 @@ def _inputs(result: Pass) -> dict[str, Any]:
 
 
 def title(result: Pass) -> str:
-    """The result's name for a picture."""
-    fixed = [axis for axis in AXES if np.size(getattr(result.question, axis)) == 1]
+    """The result's name for a picture: model, system, and the axes that are neither drawn nor left at one token."""
+    drawn = (varying_axes(result) or ["batch"])[0]
     words = []
-    for axis in fixed:
-        value = float(np.asarray(getattr(result.question, axis)).ravel()[0])
-        name, unit = AXIS_LABELS[axis]
-        if axis != "pass_tokens" or value != 1:
-            words.append(f"{name} {format_si(value, unit)}")
+    for axis in AXES:
+        value = float(np.ravel(getattr(result.question, axis))[0])
+        name, _ = AXIS_LABELS[axis]
+        if axis != drawn and result.grid[AXES.index(axis)] == 1 and (axis, value) != ("pass_tokens", 1.0):
+            words.append(f"{name} {value:,.0f}")
     return ", ".join([f"{result.model.name} on {result.system.name}", *words])
 
 
-def as_text(result: Pass, changes: dict[str, Any], *, explain: bool, chart: bool) -> str:
+def head(result: Pass) -> str:
+    """The answer in a sentence, and why in a few more."""
+    return "\n".join([wrapped(_answer(result)), wrapped(_why(result))])
+
+
+def as_text(result: Pass, *, explain: bool, chart: bool) -> str:
     """The answer first, then why, the table, and what it rests on."""
-    parts = [wrapped(_answer(result)), wrapped(_why(result)), "", numbers(result)]
+    parts = [head(result), "", numbers(result)]
     if chart and varying_axes(result):
-        for panel in roofline_panels(result, changes):
+        for panel in roofline_panels(result):
             parts += ["", text_plot(panel)]
-    parts += ["", _assumptions(result)]
+        parts += [note] if (note := caption(result)) else []
+    parts += ["", assumptions(result)]
     if explain:
-        best = np.unravel_index(_best(result), np.broadcast_shapes(np.shape(result.sheet.value("step_s")), (1, 1, 1)))
-        at = {axis: float(np.ravel(getattr(result.question, axis))[i])
-              for axis, i in zip(AXES, best, strict=True) if np.size(getattr(result.question, axis)) > 1}  # fmt: skip
-        where = ", ".join(f"{_KEYS[axis]} {value:,.0f}" for axis, value in at.items())
-        parts += ["", f"Written out for {where}." if where else "", derivation(result, at=at)]
+        parts += ["", derivation(result, at=result.point(result.best))]
     return "\n".join(parts)
 
 
-def _best(result: Pass) -> int:
-    """The point to speak of: the cheapest that fits, or the fastest per token where no price is known."""
-    value = result.value("cost_per_token_usd")
-    if value is None:
-        value = 1 / result.value("tokens_per_s")
-    full = np.ma.masked_array(np.broadcast_to(value, np.broadcast_shapes(np.shape(value), (1, 1, 1))))
-    return int(np.ma.argmin(full))
-
-
-def _at(result: Pass, name: str, position: int) -> float:
-    grid = np.broadcast_shapes(np.shape(result.sheet.value("step_s")), (1, 1, 1))
-    return float(np.broadcast_to(np.asarray(result.sheet.value(name)), grid).ravel()[position])
+def _at(result: Pass, name: str, index: tuple[int, ...]) -> float:
+    return float(np.broadcast_to(np.asarray(result.sheet.value(name)), result.grid)[index])
 
 
 def _answer(result: Pass) -> str:
     """One sentence: how long a pass takes, what it makes and costs."""
-    best = _best(result)
+    best = result.best
     batch, ctx, new = (_at(result, axis, best) for axis in AXES)
     carried = f"{batch:,.0f} sequence{'s' if batch != 1 else ''}"
     carried += f" of {new:,.0f} new tokens each" if new != 1 else ""
-    many = len(varying_axes(result)) > 0
-    head = f"Cheapest of what was asked: a pass of {carried}" if many else f"One pass of {carried}"
+    opening = f"Cheapest of what was asked: a pass of {carried}" if varying_axes(result) else f"One pass of {carried}"
     step, rate = _at(result, "step_s", best), _at(result, "tokens_per_s", best)
-    text = (f"{head} at {ctx:,.0f} tokens of context takes {format_si(step, 's')} on {result.system.name}: "
+    text = (f"{opening} at {ctx:,.0f} tokens of context takes {format_si(step, 's')} on {result.system.name}: "
             f"{rate:,.0f} tokens/s")  # fmt: skip
+    if not np.broadcast_to(result.fits, result.grid)[best]:
+        text = f"Beyond what the memory holds: {text[0].lower()}{text[1:]}"
     if result.sheet.value("cost_per_token_usd") is None:
         return f"{text}; the cost is not known ({result.sheet['cost_per_token_usd'].quantity.gap})."
     return f"{text}, {format_si(_at(result, 'cost_per_token_usd', best), 'USD/token')}."
@@ -175,26 +172,31 @@ def _answer(result: Pass) -> str:
 
 def _why(result: Pass) -> str:
     """What binds that pass, and what would change it."""
-    best = _best(result)
-    grid = np.broadcast_shapes(np.shape(result.sheet.value("step_s")), (1, 1, 1))
-    bound = str(np.broadcast_to(result.bound, grid).ravel()[best])
+    best = result.best
+    bound = str(np.broadcast_to(result.bound, result.grid)[best])
     words = {"weights": "reading weights", "kv": "reading KV cache", "compute": "arithmetic",
              "communication": "communication"}  # fmt: skip
     text = f"It is bound by {words[bound]}." + _balance(result, best, bound)
     largest = _at(result, "largest_batch", best)
-    held = f" Memory holds {largest:,.0f} such sequences." if np.isfinite(largest) else ""
-    beat, drain = (format_si(_at(result, name, best), "s") for name in ("beat_s", "drain_s"))
-    why = "the time in which the memory drains" if beat == drain else f"the pass, longer than the drain time of {drain}"
-    return f"{text}{held} A batch leaves every {beat} ({why}), so a token waits at most that long."
+    if np.isfinite(largest):
+        text += f" Memory holds {largest:,.0f} such sequence{'s' * (largest != 1)}."
+    step, drain = (format_si(_at(result, name, best), "s") for name in ("step_s", "drain_s"))
+    return (f"{text} Back to back, a batch leaves every {step}; the memory, when full, drains in {drain}, the longest "
+            "pass that reads no byte twice.")  # fmt: skip
 
 
-def _balance(result: Pass, best: int, bound: str) -> str:
+def _balance(result: Pass, best: tuple[int, ...], bound: str) -> str:
     """Where arithmetic takes over from memory, or why it never does."""
     balance, blackboard = _at(result, "balance_batch_with_kv", best), _at(result, "balance_batch", best)
     if not np.isfinite(balance):
+        text = " At this context it is memory-bound at every batch"
+        if result.sheet.value("balance_context") is None:
+            return f"{text}: one sequence's KV takes longer to read than its arithmetic takes."
         context = _at(result, "balance_context", best)
-        return (f" At this context it is memory-bound at every batch: from {context:,.0f} tokens on, one sequence's KV "
-                "takes longer to read than its arithmetic takes.")  # fmt: skip
+        return (f"{text}: from {context:,.0f} tokens on, one sequence's KV takes longer to read than its arithmetic "
+                "takes.")  # fmt: skip
+    if balance < 1:
+        return " Even a single sequence is past the balance of arithmetic and memory."
     left_out = f" ({blackboard:,.0f} with KV reads left out)" if round(balance) != round(blackboard) else ""
     if bound == "compute":
         return f" A batch of {balance:,.0f}{left_out} would already balance arithmetic and memory."
@@ -203,54 +205,80 @@ def _balance(result: Pass, best: int, bound: str) -> str:
 
 def numbers(result: Pass, most: int = 16) -> str:
     """The table: one row for each point, thinned where there are many."""
-    grid = np.broadcast_shapes(np.shape(result.sheet.value("step_s")), (1, 1, 1))
-    count = int(np.prod(grid))
-    fits = np.broadcast_to(result.fits, grid).ravel() | result.question.beyond_memory
-    bound = np.broadcast_to(result.bound, grid).ravel()
-    rows = []
-    for i in thinned(count, most):
-        head = [f"{_at(result, axis, i):,.0f}" for axis in AXES]
-        if not fits[i]:
-            rows.append([*head, *[""] * 8, "does not fit"])
-            continue
-        scaled = (("t_compute_s", 1e3), ("t_weights_s", 1e3), ("t_kv_s", 1e3), ("t_comm_s", 1e3), ("step_s", 1e3))
-        times = [_number(_at(result, name, i) * scale) for name, scale in scaled]
-        cost = result.sheet.value("cost_per_token_usd")
-        money = "unknown" if cost is None else _number(_at(result, "cost_per_token_usd", i) * 1e6)
-        mfu = f"{_at(result, 'mfu', i) * 100:.1f}"
-        rows.append([*head, *times, f"{_at(result, 'tokens_per_s', i):,.0f}", mfu, money, str(bound[i])])
-    header = ["batch", "context", "pass", "compute ms", "weights ms", "KV ms", "comm ms", "step ms", "tokens/s",
-              "MFU %", "$/Mtok", "bound"]  # fmt: skip
-    drop = {
-        i for i, column in enumerate(zip(*rows, strict=True)) if header[i] == "comm ms" and set(column) <= {"0", ""}
-    }
-    drop |= {2} if {row[2] for row in rows} == {"1"} else set()
-    keep = [i for i in range(len(header)) if i not in drop]
-    shown = table([header[i] for i in keep], [[row[i] for i in keep] for row in rows])
+    count = math.prod(result.grid)
+    rows = [_row(result, index) for index in (np.unravel_index(i, result.grid) for i in thinned(count, most))]
+    empty = {i for i, column in enumerate(zip(*rows, strict=True)) if set(column) <= {"0", ""}}
+    drop = {i for i in empty if _HEADER[i] == "comm ms"} | ({2} if {row[2] for row in rows} == {"1"} else set())
+    keep = [i for i in range(len(_HEADER)) if i not in drop]
+    shown = table([_HEADER[i] for i in keep], [[row[i] for i in keep] for row in rows])
     return shown + (f"\n({count:,} points, {len(rows)} shown; --json has them all)" if count > len(rows) else "")
+
+
+_HEADER = ("batch", "context", "pass", "compute ms", "weights ms", "KV ms", "comm ms", "step ms", "tokens/s", "MFU %",
+           "$/Mtok", "bound")  # fmt: skip
+
+
+def _row(result: Pass, index: Any) -> list[str]:
+    """One point of the grid, without numbers where it does not fit."""
+    fits = bool(np.broadcast_to(result.fits, result.grid)[index])
+    asked = [f"{_at(result, axis, index):,.0f}" for axis in AXES]
+    if not fits and not result.question.beyond_memory:
+        return [*asked, *[""] * 8, "does not fit"]
+    times = [
+        _number(_at(result, name, index) * 1e3)
+        for name in ("t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s", "step_s")
+    ]
+    priced = result.sheet.value("cost_per_token_usd") is not None
+    money = _number(_at(result, "cost_per_token_usd", index) * 1e6) if priced else "unknown"
+    rates = [f"{_at(result, 'tokens_per_s', index):,.0f}", f"{_at(result, 'mfu', index) * 100:.1f}", money]
+    bound = str(np.broadcast_to(result.bound, result.grid)[index])
+    return [*asked, *times, *rates, bound if fits else f"{bound}, beyond memory"]
 
 
 def _number(value: float) -> str:
     return format_si(value, "1") if value < 1e15 else f"{value:.2e}"
 
 
-def _assumptions(result: Pass) -> str:
+def assumptions(result: Pass) -> str:
     """The conventions a reader must know to check the numbers, and what is left out."""
-    model, sheet = result.model, result.sheet
-    flop = sheet["flop_per_s"].quantity
-    left_out = [name for name in REFINEMENTS if name not in result.question.refine]
+    return "\n".join(["Assumptions", *(wrapped(line, "  - ") for line in _assumed(result))])
+
+
+def _assumed(result: Pass) -> list[str]:
+    """The assumptions, one to a line."""
+    model, system, sheet = result.model, result.system, result.sheet
+    flop, price = sheet["flop_per_s"].quantity, sheet["rental_usd_per_s"].quantity
+    rate = f"arithmetic at {format_si(float(np.max(flop.value)), 'FLOP/s')} a chip"
     kv = f", KV cache in {model.kv_dtype.name}" if model.architecture else ""
     lines = [
-        f"{model.stored_as()}{kv}; {flop.origin.note.split(';')[0]}" if flop.origin.kind == "catalog" else
-        f"{model.stored_as()}{kv}; arithmetic at {format_si(float(flop.value), 'FLOP/s')} a chip, as set",
-        "1 multiply-add = 2 FLOP; dense peaks; data-sheet rates without efficiency; tokens/s are of the whole system",
-        f"{sheet.value('usable_memory_fraction'):.0%} of memory usable; all {result.system.chips} chips work at the "
-        "same moment and share weights and KV evenly",
+        "; ".join(filter(None, (f"{model.stored_as()}{kv}", rate, flop.origin.note.split(";")[0]))),
+        "1 multiply-add = 2 FLOP; dense peaks and data-sheet rates, without efficiency; links count one way; tokens/s "
+        "are of the whole system",
+        f"{float(np.max(sheet.value('usable_memory_fraction'))):.0%} of memory usable; {_together(system)}",
     ]  # fmt: skip
+    if price.value is not None:
+        note = f" ({price.origin.note})" if price.origin.note else ""
+        lines.append(f"rent of {format_si(float(np.max(price.value)), 'USD/s')} a chip, {price.origin.kind}{note}")
     if model.lookup_params:
         lines.append(f"{format_si(model.active_params, 'params')} are multiplied per token: the input embedding "
                      f"({format_si(model.lookup_params, 'params')}) is looked up, not streamed")  # fmt: skip
+    longest = float(np.max(np.asarray(sheet.value("context_tokens")))) + float(np.max(sheet.value("pass_tokens")))
+    if model.positions is not None and longest > model.positions:
+        lines.append(f"{longest:,.0f} tokens are more than the {model.positions:,} positions of the model's config")
+    left_out = [name for name in REFINEMENTS if name not in result.question.refine]
     if left_out:
         lines.append(f"left out: {', '.join(left_out)} (--refine adds them), overhead (--set t_overhead_s=...)")
+    lines += [f"--set {name} changes nothing here" for name in result.without_effect]
     lines.append(f"no error bar: {result.interval_reason('step_s')}")
-    return "\n".join(["Assumptions", *(wrapped(line, "  - ") for line in lines)])
+    return lines
+
+
+def _together(system: Any) -> str:
+    """How the chips share the work, and what lies between them that is not counted."""
+    if system.chips == 1:
+        return "one chip"
+    text = f"all {system.chips:,} chips work at the same moment and share weights and KV evenly"
+    if system.domains == 1:
+        return text
+    return (f"{text}, though they are {system.domains:,} scale-up domains of {system.domain_chips:,} and the network "
+            "between is not counted")  # fmt: skip

@@ -8,21 +8,32 @@ import numpy as np
 
 
 def namespace(*values: Any) -> Any:
-    """The array-API namespace of the first argument that is not a plain number or a NumPy array.
+    """The array-API namespace of the arguments that are neither plain numbers nor NumPy arrays.
 
-    Plain numbers and NumPy arrays give NumPy; JAX arrays and tracers give JAX, so that any equation can be
-    differentiated; quantities that follow NumPy's protocols (pint's, say) go through NumPy too.
+    Give it every argument of an equation, so that one array among numbers decides. Plain numbers and NumPy arrays give
+    NumPy; JAX arrays and tracers give JAX, so that any equation can be differentiated; quantities that follow NumPy's
+    protocols (pint's, say) go through NumPy too.
     """
-    foreign = [v for v in values if hasattr(v, "__array_namespace__") and not isinstance(v, (np.ndarray, np.generic))]
-    if foreign:
-        return foreign[0].__array_namespace__()
-    if any(type(v).__module__.startswith("torch") for v in values):
-        from array_api_compat import array_namespace  # noqa: PLC0415  (torch speaks the standard only through it)
+    foreign = [v for v in values if not isinstance(v, (int, float, np.ndarray, np.generic))]
+    if not foreign:
+        return np
+    from array_api_compat import array_namespace, is_array_api_obj  # noqa: PLC0415  (numbers and NumPy do without)
 
-        return array_namespace(*[v for v in values if type(v).__module__.startswith("torch")])
-    return np
+    foreign = [v for v in foreign if is_array_api_obj(v)]
+    return array_namespace(*foreign) if foreign else np
 
 
 def arrays(xp: Any, *values: Any) -> list[Any]:
-    """Scalars as arrays where the namespace's functions insist on arrays; NumPy takes both."""
-    return list(values) if xp is np else [xp.asarray(v) for v in values]
+    """Numbers as arrays of floats where the namespace's functions insist on arrays; NumPy takes both."""
+    if xp is np:
+        return list(values)
+    return [xp.asarray(float(v) if isinstance(v, (int, float)) else v) for v in values]
+
+
+def standard(xp: Any, name: str, values: Any) -> Any:
+    """A function by its name in the standard, for an array; NumPy took up `atan` in 2.0, `cumulative_sum` in 2.1."""
+    if not hasattr(xp, name):
+        from array_api_compat import array_namespace  # noqa: PLC0415
+
+        xp = array_namespace(values)
+    return getattr(xp, name)

@@ -18,6 +18,11 @@ from headway.equations._namespace import arrays, namespace
 Array = Any  # a number or an array of any array-API library
 
 
+def _sent_to_others(payload_bytes: Array, n_ranks: Array) -> Array:
+    """All of a buffer but the rank's own share of it."""
+    return (n_ranks - 1) / n_ranks * payload_bytes
+
+
 def all_reduce_sent_bytes(payload_bytes: Array, n_ranks: Array) -> Array:
     """Bytes that each rank sends in an all-reduce: a reduce-scatter, then an all-gather. [B]
 
@@ -48,7 +53,7 @@ def all_gather_sent_bytes(payload_bytes: Array, n_ranks: Array) -> Array:
     >>> all_gather_sent_bytes(8e6, 8)
     7000000.0
     """
-    return (n_ranks - 1) / n_ranks * payload_bytes
+    return _sent_to_others(payload_bytes, n_ranks)
 
 
 def reduce_scatter_sent_bytes(payload_bytes: Array, n_ranks: Array) -> Array:
@@ -64,7 +69,7 @@ def reduce_scatter_sent_bytes(payload_bytes: Array, n_ranks: Array) -> Array:
     >>> reduce_scatter_sent_bytes(8e6, 8)
     7000000.0
     """
-    return (n_ranks - 1) / n_ranks * payload_bytes
+    return _sent_to_others(payload_bytes, n_ranks)
 
 
 def all_to_all_sent_bytes(payload_bytes: Array, n_ranks: Array) -> Array:
@@ -80,7 +85,7 @@ def all_to_all_sent_bytes(payload_bytes: Array, n_ranks: Array) -> Array:
     >>> all_to_all_sent_bytes(8e6, 8)
     7000000.0
     """
-    return (n_ranks - 1) / n_ranks * payload_bytes
+    return _sent_to_others(payload_bytes, n_ranks)
 
 
 def point_to_point_s(
@@ -246,7 +251,8 @@ def torus_all_to_all_s(
     >>> float(torus_all_to_all_s(1e6, 4, 1e11))
     5e-06
     """
-    hops = mean_ring_hops(ring_chips)
+    xp = namespace(payload_bytes, ring_chips, link_bandwidth_bytes_per_s, latency_s, messages)
+    hops = mean_ring_hops(*arrays(xp, ring_chips))
     return payload_bytes * hops / (2 * link_bandwidth_bytes_per_s) + messages * latency_s
 
 
@@ -265,7 +271,8 @@ def torus_over_switch(ring_chips: Array, dimensions: Array) -> Array:
     >>> float(torus_over_switch(4, 3)), float(torus_over_switch(16, 3))
     (3.0, 12.0)
     """
-    return dimensions * mean_ring_hops(ring_chips)
+    xp = namespace(ring_chips, dimensions)
+    return dimensions * mean_ring_hops(*arrays(xp, ring_chips))
 
 
 def exposed_s(comm_s: Array, overlap_s: Array) -> Array:
@@ -276,7 +283,7 @@ def exposed_s(comm_s: Array, overlap_s: Array) -> Array:
     comm_s: communication [s]
     overlap_s: other work that runs at the same time [s]
 
-    Source: DeepSeek-V3, arXiv 2412.19437 §3.2.1, two micro-batches that hide each other's messages.
+    Source: DeepSeek-V3, arXiv 2412.19437, two micro-batches that hide each other's messages.
 
     >>> float(exposed_s(5.0, 3.0)), float(exposed_s(3.0, 5.0))
     (2.0, 0.0)
@@ -357,26 +364,38 @@ def tensor_parallel_s(
     return per_layer * n_layers * all_reduce_s(activation_bytes, n_ranks, bandwidth_bytes_per_s)
 
 
-def expert_parallel_s(
-    batch: Array, pass_tokens: Array, exchanged_bytes_per_token: Array, moe_layers: Array, n_ranks: Array,
-    bandwidth_bytes_per_s: Array,
-) -> Array:  # fmt: skip
-    """Time of sending a pass's tokens to their experts and back, tokens and experts spread evenly, bandwidth only. [s]
+def expert_payload_bytes(
+    batch: Array, pass_tokens: Array, exchanged_bytes_per_token: Array, moe_layers: Array, n_ranks: Array
+) -> Array:
+    """Bytes that one rank exchanges with the experts in a pass, all routed layers, tokens spread evenly. [B]
 
-        held = batch * pass_tokens / n_ranks * exchanged_bytes_per_token
-        t = moe_layers * (n_ranks - 1) / n_ranks * held / bandwidth_bytes_per_s
+        bytes = batch * pass_tokens * exchanged_bytes_per_token * moe_layers / n_ranks
 
     batch: sequences in the pass [sequences]
     pass_tokens: new tokens of each sequence [tokens]
     exchanged_bytes_per_token: bytes that a token sends to its experts and gets back, one layer [B]
     moe_layers: layers that route [layers]
-    n_ranks: ranks that share the experts [ranks]
-    bandwidth_bytes_per_s: link bandwidth of a rank, one way [B/s]
+    n_ranks: ranks that share tokens and experts [ranks]
 
-    Source: arXiv 2412.19437; `all_to_all_s` of every routed layer, without latency or overlap.
+    Source: arXiv 2412.19437; the payload of `all_to_all_s`, or of `torus_all_to_all_s`, layer after layer.
 
-    >>> round(expert_parallel_s(7200, 1, 172032, 58, 72, 900e9) * 1e3, 3)
-    1.093
+    >>> expert_payload_bytes(7200, 1, 172032, 58, 72) / 1e6
+    997.7856
     """
-    held = batch * pass_tokens / n_ranks * exchanged_bytes_per_token
-    return moe_layers * all_to_all_s(held, n_ranks, bandwidth_bytes_per_s)
+    return batch * pass_tokens * exchanged_bytes_per_token * moe_layers / n_ranks
+
+
+def ring_link_bytes_per_s(scaleup_bytes_per_s: Array, dimensions: Array) -> Array:
+    """Bandwidth of one link of a torus, one way: each dimension has a link to either side. [B/s]
+
+        rate = scaleup_bytes_per_s / (2 * dimensions)
+
+    scaleup_bytes_per_s: bandwidth of all links of a chip, one way [B/s]
+    dimensions: dimensions of the torus [1]
+
+    Source: jax-ml scaling-book, chapter on TPUs.
+
+    >>> ring_link_bytes_per_s(270e9, 3) / 1e9
+    45.0
+    """
+    return scaleup_bytes_per_s / (2 * dimensions)

@@ -221,7 +221,11 @@ def token_cost_at_context_usd(
     >>> float(token_cost_at_context_usd(2, 1e9, 6e9, 1e9, **machine))
     0.002
     """
-    arithmetic_s = compute_time_s(batch * flop_per_sequence, flop_per_s)
+    xp = namespace(
+        batch, flop_per_sequence, weights_bytes, sequence_read_bytes, flop_per_s, bandwidth_bytes_per_s, usd_per_s
+    )
+    (sequences,) = arrays(xp, batch)
+    arithmetic_s = compute_time_s(sequences * flop_per_sequence, flop_per_s)
     weights_s = stream_time_s(weights_bytes, bandwidth_bytes_per_s)
-    kv_s = stream_time_s(batch * sequence_read_bytes, bandwidth_bytes_per_s)
-    return pass_time_s(arithmetic_s, weights_s, kv_s) * usd_per_s / batch
+    kv_s = stream_time_s(sequences * sequence_read_bytes, bandwidth_bytes_per_s)
+    return pass_time_s(arithmetic_s, weights_s, kv_s) * usd_per_s / sequences

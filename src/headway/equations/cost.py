@@ -65,7 +65,7 @@ def cost_floor_usd(
     >>> round(float(cost_floor_usd(1e-6, 3e-6, 0.04)) * 1e6, 2)
     0.12
     """
-    xp = namespace(t_compute_per_sequence_s, t_kv_per_sequence_s)
+    xp = namespace(t_compute_per_sequence_s, t_kv_per_sequence_s, price_usd_per_s, pass_tokens)
     return xp.maximum(*arrays(xp, t_compute_per_sequence_s, t_kv_per_sequence_s)) * price_usd_per_s / pass_tokens
 
 

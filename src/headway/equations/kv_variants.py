@@ -125,7 +125,7 @@ def window_bytes(context_tokens: Array, window_tokens: Array, kv_bytes_per_token
     >>> float(window_bytes(8192, 1024, 4096))
     4194304.0
     """
-    xp = namespace(context_tokens, window_tokens)
+    xp = namespace(context_tokens, window_tokens, kv_bytes_per_token)
     return xp.minimum(*arrays(xp, context_tokens, window_tokens)) * kv_bytes_per_token
 
 
@@ -146,8 +146,9 @@ def hybrid_bytes(
     >>> float(hybrid_bytes(8192, 1024, 4096, 5 * 4096)) / float(full_bytes(8192, 6 * 4096))
     0.2708...
     """
-    local = window_bytes(context_tokens, window_tokens, local_bytes_per_token)
-    return full_bytes(context_tokens, global_bytes_per_token) + local
+    xp = namespace(context_tokens, window_tokens, global_bytes_per_token, local_bytes_per_token)
+    (context,) = arrays(xp, context_tokens)
+    return full_bytes(context, global_bytes_per_token) + window_bytes(context, window_tokens, local_bytes_per_token)
 
 
 def compressed_bytes(context_tokens: Array, stride_tokens: Array, entry_bytes: Array) -> Array:
@@ -232,8 +233,9 @@ def topk_read_bytes(
     >>> float(full_bytes(131072, 1152) / topk_read_bytes(131072, 2048, 1152, 132))
     7.68
     """
-    chosen = window_bytes(context_tokens, selected_tokens, kv_bytes_per_token)
-    return chosen + full_bytes(context_tokens, index_bytes_per_token)
+    xp = namespace(context_tokens, selected_tokens, kv_bytes_per_token, index_bytes_per_token)
+    (context,) = arrays(xp, context_tokens)
+    return window_bytes(context, selected_tokens, kv_bytes_per_token) + full_bytes(context, index_bytes_per_token)
 
 
 def topk_break_even_tokens(selected_tokens: Array, kv_bytes_per_token: Array, index_bytes_per_token: Array) -> Array:
@@ -311,7 +313,7 @@ def sqrt_read_bytes(context_tokens: Array, entries_per_stride: Array, kv_bytes_p
     >>> float(sqrt_read_bytes(1e6, 16, 1))
     8000.0
     """
-    xp = namespace(context_tokens, entries_per_stride)
+    xp = namespace(context_tokens, entries_per_stride, kv_bytes_per_token)
     context, product = arrays(xp, context_tokens, entries_per_stride * context_tokens)
     return xp.minimum(2 * xp.sqrt(product), context) * kv_bytes_per_token
 
@@ -331,7 +333,7 @@ def sqrt_stored_bytes(context_tokens: Array, entries_per_stride: Array, kv_bytes
     >>> float(sqrt_stored_bytes(1e6, 16, 1))
     1004000.0
     """
-    xp = namespace(context_tokens, entries_per_stride)
+    xp = namespace(context_tokens, entries_per_stride, kv_bytes_per_token)
     context, product = arrays(xp, context_tokens, entries_per_stride * context_tokens)
     index = xp.where(context > 4 * entries_per_stride, xp.sqrt(product), xp.zeros_like(product))
     return (context + index) * kv_bytes_per_token

@@ -3,8 +3,8 @@
 Routing is taken as uniform: every token picks its experts at random, none favoured. Real routing is worse.
 
 The sources: DeepSeek-V3, arXiv 2412.19437, and its deployment notes (github.com/deepseek-ai/open-infra-index, day 6);
-R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times); B. David and H. Nagaraja, "Order
-Statistics", 3rd ed. 2003, §2.1, for the expectation of a maximum.
+R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times); H. A. David and H. N.
+Nagaraja, "Order Statistics", 3rd ed. 2003, §2.1, for the expectation of a maximum.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from headway.equations._namespace import arrays, namespace
+from headway.equations._namespace import arrays, namespace, standard
 
 Array = Any  # a number or an array of any array-API library
 
@@ -82,7 +82,7 @@ def busiest_rank_share(hit_probability: Array, experts_per_rank: int, n_ranks: A
     experts_per_rank: experts of one layer that a rank holds [experts]
     n_ranks: ranks over which the experts of a layer are spread [ranks]
 
-    Source: H. David and H. Nagaraja 2003, Order Statistics, of independent binomial counts; derived here.
+    Source: H. A. David and H. N. Nagaraja 2003, Order Statistics, of independent binomial counts; derived here.
     Valid: ranks counted as independent: within 3 % for layers of 64 experts and more; with fewer experts it is low
     when a pass holds few copies (10 % for one token choosing 2 of 8, a third for 1 of 16).
 
@@ -118,7 +118,7 @@ def busiest_load_tokens(copies: int, n_bins: Array) -> Array:
     copies: copies of tokens sent in the pass: tokens times experts per token [tokens]
     n_bins: experts, or ranks, among which they fall [1]
 
-    Source: H. David and H. Nagaraja 2003, Order Statistics, of independent binomial counts; derived here.
+    Source: H. A. David and H. N. Nagaraja 2003, Order Statistics, of independent binomial counts; derived here.
     Valid: uniform routing. A grouped matrix product takes as long as its largest group.
 
     >>> round(float(busiest_load_tokens(75 * 256, 256)) / 75, 2)
@@ -195,7 +195,7 @@ def all_to_all_bytes(
 def _mean_of_largest(trials: int, probability: Array, draws: Array) -> Array:
     """E[max] of independent Binomial(trials, probability) counts: the sum over j of P(max >= j)."""
     xp = namespace(probability, draws)
-    p, n = (xp.asarray(value)[..., None] * 1.0 for value in (probability, draws))
+    p, n = (xp.asarray(value)[..., None] * 1.0 for value in arrays(xp, probability, draws))
     below = range(trials)  # P(X < j) for j = 1..trials needs the terms 0..trials-1
     counts = xp.asarray([float(count) for count in below])
     ways = xp.asarray(
@@ -204,5 +204,5 @@ def _mean_of_largest(trials: int, probability: Array, draws: Array) -> Array:
     log_hit = xp.log(xp.maximum(p, xp.full_like(p, _NEVER)))
     log_miss = xp.log(xp.maximum(1 - p, xp.full_like(p, _NEVER)))
     terms = xp.exp(ways + counts * log_hit + (trials - counts) * log_miss)
-    at_most = xp.cumsum(terms, axis=-1)
+    at_most = standard(xp, "cumulative_sum", terms)(terms, axis=-1)
     return xp.sum(1 - xp.minimum(at_most, xp.ones_like(at_most)) ** n, axis=-1)

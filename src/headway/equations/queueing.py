@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from headway.equations._namespace import arrays, namespace
+from headway.equations._namespace import arrays, namespace, standard
 
 Array = Any  # a number or an array of any array-API library
 
@@ -53,11 +53,11 @@ def _left_behind(arrivals: Array, batch_limit: Array) -> tuple[Array, Array]:
     block = max(1, min(nodes, 2**20 // max(1, math.prod(load.shape))))  # nodes at a time, to bound the memory
     mean, log_none = xp.zeros_like(load), xp.zeros_like(load)
     for first in range(0, nodes, block):
-        node = xp.arange(first, min(first + block, nodes))
+        node = xp.arange(first, min(first + block, nodes), dtype=load.dtype)
         y = reach * node / nodes
         x = scale * xp.sinh(y)
         theta = math.pi * x / xp.sqrt(1 + x * x)
-        weight = scale * xp.cosh(y) / (1 + x * x) ** 1.5 * reach / nodes * xp.where(node > 0, 1.0, 0.5)
+        weight = scale * xp.cosh(y) / (1 + x * x) ** 1.5 * reach / nodes * xp.where(node > 0, xp.ones_like(node), 0.5)
         of_mean, of_none = _integrands(xp, rho, limit, theta)
         mean, log_none = mean + xp.sum(of_mean * weight, axis=-1), log_none + xp.sum(of_none * weight, axis=-1)
 
@@ -77,7 +77,8 @@ def _integrands(xp: Any, rho: Array, limit: Array, theta: Array) -> tuple[Array,
     log_gap = xp.where(near, xp.log(gap), xp.log1p(-xp.where(near, 0.5 * xp.ones_like(modulus), modulus)))
     turn = 2 * modulus * xp.sin(argument / 2) ** 2  # |q| - Re q
     real = log_gap + xp.log1p(2 * turn / gap**2) / 2  # ln(1 - q), its real part ...
-    imaginary = -xp.arctan(modulus * xp.sin(argument) / (gap + turn))  # ... and its imaginary part
+    slope = modulus * xp.sin(argument) / (gap + turn)
+    imaginary = -standard(xp, "atan", slope)(slope)  # ... and its imaginary part
 
     across, along = slack * xp.cos(theta / 2), (1 + rho) * sine
     distance = across**2 + along**2
@@ -195,9 +196,10 @@ def timetable_lower_wait_s(
     >>> round(float(timetable_lower_wait_s(700, 700, 0.020, 32)) * 1e3, 3)
     11.972
     """
-    both = timetable_left_behind(upper_arrivals_per_s + lower_arrivals_per_s, beat_s, batch_limit)
-    xp = namespace(both)
-    upper = timetable_left_behind(upper_arrivals_per_s, beat_s, batch_limit)
+    xp = namespace(upper_arrivals_per_s, lower_arrivals_per_s, beat_s, batch_limit)
+    (upper_per_s,) = arrays(xp, upper_arrivals_per_s)
+    both = timetable_left_behind(upper_per_s + lower_arrivals_per_s, beat_s, batch_limit)
+    upper = timetable_left_behind(upper_per_s, beat_s, batch_limit)
     upper = xp.where(xp.isfinite(both), upper, xp.zeros_like(upper))
     return beat_s / 2 + (both - upper) / lower_arrivals_per_s
 
@@ -394,13 +396,14 @@ def class_waits_s(arrivals_per_s: Array, service_s: Array, service_scv: Array) -
     [0.03, 0.3]
     """
     xp = namespace(arrivals_per_s, service_s, service_scv)
-    load = arrivals_per_s * service_s
+    rates, services, scvs = xp.broadcast_arrays(*arrays(xp, arrivals_per_s, service_s, service_scv))
+    load = rates * services
     rank = xp.arange(load.shape[-1])
     higher = rank[None, :] < rank[:, None]
     above = xp.sum(xp.where(higher, load[..., None, :], 0.0), axis=-1)
     room = xp.where(above < 1, 1 - above, 0.0)
     served = xp.where(load < room, load, room)
-    residual = xp.sum(served * service_s * (1 + service_scv) / 2, axis=-1)
+    residual = xp.sum(served * services * (1 + scvs) / 2, axis=-1)
     return priority_wait_s(residual[..., None], above, load)
 
 

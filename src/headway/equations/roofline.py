@@ -1,7 +1,8 @@
 """One forward pass on the blackboard: the longer of arithmetic and memory traffic.
 
 A pass takes `batch` sequences, each attending to a context of earlier tokens, and carries `pass_tokens` new tokens
-of each: 1 in decode, a chunk or the whole prompt in prefill. Everything else here is read off two straight lines.
+of each: one in decode, in prefill as many as the pass takes of the prompt. Everything else here is read off two
+straight lines.
 
 The sources: R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times); R. Pope et al.
 2022, "Efficiently Scaling Transformer Inference", arXiv 2211.05102; S. Williams et al. 2009, "Roofline",
@@ -142,7 +143,7 @@ def compute_time_s(flop: Array, flop_per_s: Array) -> Array:
     flop: arithmetic of the pass [FLOP]
     flop_per_s: dense peak of all chips that work at the same moment [FLOP/s]
 
-    Source: Williams et al. 2009, eq. 1, the compute roof.
+    Source: Williams et al. 2009, the compute roof.
 
     >>> compute_time_s(2e12, 1e15)
     0.002
@@ -278,7 +279,7 @@ def stream_time_s(bytes_read: Array, bandwidth_bytes_per_s: Array) -> Array:
     bytes_read: bytes that the pass reads [B]
     bandwidth_bytes_per_s: memory bandwidth of all chips that work at the same moment [B/s]
 
-    Source: Williams et al. 2009, eq. 1, the bandwidth roof.
+    Source: Williams et al. 2009, the bandwidth roof.
 
     >>> stream_time_s(140e9, 14e12)
     0.01
@@ -304,7 +305,7 @@ def pass_time_s(
     >>> float(pass_time_s(0.004, 0.001, 0.002))
     0.004
     """
-    xp = namespace(t_compute_s, t_weights_s, t_kv_s)
+    xp = namespace(t_compute_s, t_weights_s, t_kv_s, t_comm_s, t_overhead_s)
     return xp.maximum(*arrays(xp, t_compute_s, t_weights_s + t_kv_s)) + t_comm_s + t_overhead_s
 
 
@@ -370,6 +371,23 @@ def balance_batch(ridge: Array, read_params: Array, active_params: Array, pass_t
     5440.5...
     """
     return ridge * read_params / (active_params * pass_tokens)
+
+
+def balance_batch_of_times(t_weights_s: Array, t_compute_per_sequence_s: Array) -> Array:
+    """Batch at which reading the weights takes as long as the arithmetic, whatever that consists of. [sequences]
+
+        batch = t_weights_s / t_compute_per_sequence_s
+
+    t_weights_s: reading the weights once [s]
+    t_compute_per_sequence_s: arithmetic of one sequence in the pass, attention included if it counts [s]
+
+    Source: lecture 00:00:00, the two terms set equal; `balance_batch` in times.
+    Valid: KV reads are small beside weights.
+
+    >>> balance_batch_of_times(0.008, 0.00002)
+    400.0
+    """
+    return t_weights_s / t_compute_per_sequence_s
 
 
 def balance_batch_with_kv(t_weights_s: Array, t_compute_per_sequence_s: Array, t_kv_per_sequence_s: Array) -> Array:

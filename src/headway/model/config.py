@@ -20,7 +20,7 @@ from headway.catalog.store import read_text
 from headway.errors import BadInput, UnknownName, shown
 from headway.model.dtypes import Dtype, dtype
 from headway.model.layers import GroupedQueryAttention, LatentAttention, Layers, MixtureOfExperts, Mlp
-from headway.model.model import Architecture, Model, references
+from headway.model.model import DEFAULT_KV_DTYPE, Architecture, Model, references
 from headway.provenance import Origin
 
 # Families whose attention has biases, or norms on queries and keys, without a field that says so.
@@ -39,7 +39,7 @@ MOST_LAYERS = 100_000
 LARGEST_FIELD = 10**8  # larger than any width, depth or vocabulary; keeps the counts finite
 
 
-def load_model(name: str, *, kv_dtype: str | None = None, weight_dtype: str | None = None,
+def load_model(name: str | Path, *, kv_dtype: str | None = None, weight_dtype: str | None = None,
                changes: Mapping[str, Any] | None = None) -> Model:  # fmt: skip
     """A model by catalog name, Hugging Face id of a catalogued model, or path to a `config.json`.
 
@@ -48,6 +48,9 @@ def load_model(name: str, *, kv_dtype: str | None = None, weight_dtype: str | No
     >>> load_model("deepseek-v3").kv_bytes_per_token
     70272.0
     """
+    if not isinstance(name, (str, Path)):
+        raise BadInput(f"a model is a catalog name or a path to a config.json, found {shown(name)}")
+    name = str(name)
     found = catalog.read_model(name)
     if found is not None:
         known, facts, config = found
@@ -60,13 +63,32 @@ def load_model(name: str, *, kv_dtype: str | None = None, weight_dtype: str | No
         names = [n for k, f in catalog.model_names().items() for n in (k, *f.get("aliases", ()))]
         raise UnknownName("model (a catalog name, or a path to a config.json)", name, names)
     model = read_config({**config, **(changes or {})}, name=known, origin=origin)
-    if facts.get("published_active") is not None:
-        model = replace(model, stated=facts)
     if weight_dtype is not None:
         model = replace(model, weight_dtype=dtype(weight_dtype), scale_bytes_per_param=0.0)
         if model.weight_dtype.bytes_per_number >= model.wide_dtype.bytes_per_number:
             model = replace(model, wide_dtype=model.weight_dtype)
     return replace(model, kv_dtype=dtype(kv_dtype)) if kv_dtype is not None else model
+
+
+def changed_config(model: Model, fields: Mapping[str, Any]) -> Model:
+    """The model that its config gives with some fields replaced; the formats that were asked for stay."""
+    values = {name: _as_json(value) for name, value in fields.items()}
+    fresh = read_config({**model.config, **values}, name=model.name, origin=model.origin)
+    kept: dict[str, Any] = {"kv_dtype": model.kv_dtype}
+    if not {"quantization_config", "torch_dtype", "dtype"} & fields.keys():
+        kept |= {"weight_dtype": model.weight_dtype, "wide_dtype": model.wide_dtype,
+                 "scale_bytes_per_param": model.scale_bytes_per_param}  # fmt: skip
+    return replace(fresh, **kept)
+
+
+def _as_json(value: Any) -> Any:
+    """A field as typed on a command line: JSON where it is JSON, else the text itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _file_name(path: Path) -> str:
@@ -107,13 +129,15 @@ def read_config(config: Mapping[str, Any], *, name: str, origin: Origin) -> Mode
         total_params=float(sum(shape.parts().values())),
         active_params=float(sum(active.values())),
         published_active_params=float(sum(active.values()) - active["embedding"] + shape.parts()["embedding"]),
-        published_convention="embeddings counted in",
+        published_convention="with embeddings counted in",
         origin=origin,
         weight_dtype=weight or wide,
         wide_dtype=wide,
         scale_bytes_per_param=scale,
         architecture=shape,
         config=config,
+        kv_dtype=_kv_storage(fields),
+        positions=fields.count("max_position_embeddings", 0, least=0) or None,
         mtp_note=f"{depth} multi-token-prediction layer(s) beside the model, not counted" if depth else "",
     )
 
@@ -255,3 +279,17 @@ def _storage(fields: _Fields, name: str) -> tuple[Dtype | None, float]:
     if not isinstance(block, list) or len(block) != 2 or not all(type(n) is int and n >= 1 for n in block):
         raise BadInput(f"{name}: weight_block_size must be two positive whole numbers, found {shown(block)}")
     return dtype("fp8"), 4.0 / (block[0] * block[1])  # one fp32 scale for each block
+
+
+def _kv_storage(fields: _Fields) -> Dtype:
+    """The format of the KV cache that the checkpoint asks for, in the three ways in which configs say so; or bf16."""
+    table = fields.table("quantization_config")
+    stated = table.get("kv_cache_quant_algo") or table.get("kv_cache_dtype")
+    scheme = table.get("kv_cache_scheme")
+    if stated is None and isinstance(scheme, dict):
+        stated = f"{'fp' if scheme.get('type') == 'float' else 'int'}{scheme.get('num_bits')}"
+    if stated is None and "kv_cache_dtype" in fields:
+        stated = fields.text("kv_cache_dtype")
+    if stated is not None and not isinstance(stated, str):
+        raise BadInput(f"the format of the KV cache must be a string such as 'fp8', found {shown(stated)}")
+    return dtype(DEFAULT_KV_DTYPE if stated in (None, "auto") else str(stated))

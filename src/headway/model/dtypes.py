@@ -10,7 +10,11 @@ from headway.errors import UnknownName
 
 @dataclass(frozen=True)
 class Dtype:
-    """A number format. `rates` are the chip's peak rates that can multiply it, narrowest first."""
+    """A number format. `rates` are the chip's peak rates that can multiply it, the first that it has counts.
+
+    Weights in 16 bits or fewer never run at the fp32 rate, which is that of other units; 4-bit weights that a chip
+    does not multiply as they are are expanded to 16 bits.
+    """
 
     name: str
     bytes_per_number: float
@@ -18,21 +22,21 @@ class Dtype:
     note: str = ""
 
 
-_WIDE = ("bf16_flop_per_s", "fp16_flop_per_s", "fp32_flop_per_s")
-_NARROW = ("fp8_flop_per_s", *_WIDE)
+_HALF = ("bf16_flop_per_s", "fp16_flop_per_s")
+_FP4 = ("fp4_flop_per_s", *_HALF)
 
 DTYPES: Mapping[str, Dtype] = {
     d.name: d
     for d in (
         Dtype("fp32", 4.0, ("tf32_flop_per_s", "fp32_flop_per_s")),
-        Dtype("bf16", 2.0, _WIDE),
-        Dtype("fp16", 2.0, ("fp16_flop_per_s", "bf16_flop_per_s", "fp32_flop_per_s")),
-        Dtype("fp8", 1.0, _NARROW),
-        Dtype("int8", 1.0, ("int8_flop_per_s", *_WIDE)),
-        Dtype("fp4", 0.5, ("fp4_flop_per_s", *_NARROW)),
-        Dtype("mxfp4", 0.5 + 1 / 32, ("fp4_flop_per_s", *_NARROW), "one 8-bit scale for 32 numbers (OCP MX v1.0)"),
-        Dtype("nvfp4", 0.5 + 1 / 16, ("fp4_flop_per_s", *_NARROW), "one fp8 scale for 16 numbers"),
-        Dtype("int4", 0.5, _WIDE, "stored in 4 bits, multiplied in 16"),
+        Dtype("bf16", 2.0, _HALF),
+        Dtype("fp16", 2.0, ("fp16_flop_per_s", "bf16_flop_per_s")),
+        Dtype("fp8", 1.0, ("fp8_flop_per_s", *_HALF)),
+        Dtype("int8", 1.0, ("int8_flop_per_s", *_HALF)),
+        Dtype("fp4", 0.5, _FP4),
+        Dtype("mxfp4", 0.5 + 1 / 32, _FP4, "one 8-bit scale for 32 numbers (OCP MX v1.0)"),
+        Dtype("nvfp4", 0.5 + 1 / 16, _FP4, "one fp8 scale for 16 numbers"),
+        Dtype("int4", 0.5, _HALF, "stored in 4 bits, multiplied in 16"),
     )
 }
 _SPELLINGS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headway.equations import attention
+from headway.equations import attention, kv_variants, moe
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,12 @@ class GroupedQueryAttention:
     @property
     def kv_numbers_per_token(self) -> int:
         """Numbers kept in the cache for each token: one key and one value for each key-value head."""
-        return 2 * self.n_kv_heads * self.head_dim
+        return int(kv_variants.grouped_bytes_per_token(1, self.n_kv_heads, self.head_dim, self.head_dim, 1))
+
+    @property
+    def kept(self) -> str:
+        """The same as a product, for people."""
+        return f"2 x {self.n_kv_heads} KV heads x {self.head_dim}"
 
     @property
     def pair_flop(self) -> float:
@@ -76,7 +81,12 @@ class LatentAttention:
     @property
     def kv_numbers_per_token(self) -> int:
         """Numbers kept in the cache for each token: one latent and one rotary key, shared by all heads."""
-        return self.kv_lora_rank + self.qk_rope_head_dim
+        return int(kv_variants.latent_bytes_per_token(1, self.kv_lora_rank, self.qk_rope_head_dim, 1))
+
+    @property
+    def kept(self) -> str:
+        """The same as a sum, for people."""
+        return f"({self.kv_lora_rank} latent + {self.qk_rope_head_dim} rotary)"
 
     @property
     def pair_flop(self) -> float:
@@ -132,7 +142,7 @@ class MixtureOfExperts:
     @property
     def routed_params(self) -> int:
         """Weights of all routed experts."""
-        return self.n_experts * self.expert_params
+        return int(moe.routed_params(1, self.n_experts, self.hidden_size, self.expert_intermediate_size))
 
     @property
     def shared_params(self) -> int:

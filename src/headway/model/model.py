@@ -106,8 +106,8 @@ class Model:
     bare_kv_bytes_per_token: float | None = None
     published_active_params: float | None = None
     published_convention: str = ""
-    stated: Mapping[str, Any] = field(default_factory=dict)
     mtp_note: str = ""
+    positions: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -144,13 +144,12 @@ class Model:
         wide = Origin("config", f"{self.wide_dtype.name}, the format of the checkpoint's unquantised parts")
         stored = self.read_weight_bytes / read
         return [
-            Quantity("total_params", self.total_params, "params", self.origin),
+            Quantity("total_params", self.total_params, "params", self._noted(self._made_of())),
             Quantity("lookup_params", self.lookup_params, "params", self._noted("the untied input embedding")),
             Quantity("active_params", self.active_params, "params", self._noted("parameters that a token multiplies")),
             Quantity("weight_bytes_per_param", stored, "B", self._noted(self.stored_as())),
             Quantity("lookup_bytes_per_param", self.wide_dtype.bytes_per_number, "B", wide),
-            self._or_gap("kv_bytes_per_token", self.kv_bytes_per_token, "B", "supply --kv-bytes",
-                         f"KV cache in {self.kv_dtype.name}"),
+            self._or_gap("kv_bytes_per_token", self.kv_bytes_per_token, "B", "supply --kv-bytes", self._kept_as()),
             *self._of_the_architecture(),
         ]  # fmt: skip
 
@@ -158,7 +157,7 @@ class Model:
         """What only an architecture tells; gaps where the model is bare numbers, or has no experts."""
         shape = self.architecture
         block = shape.experts if shape else None
-        why = "its architecture is not known" if shape is None else ""
+        why = "bare numbers have no architecture; name a model, or give a config.json" if shape is None else ""
         dense = why or "it has no routed experts"
         rows = [
             ("routed_params", float(shape.parts()["routed_experts"]) if shape else None, "params", why),
@@ -176,6 +175,20 @@ class Model:
     def _or_gap(self, name: str, value: float | None, unit: str, why: str, note: str = "") -> Quantity:
         gap = "" if value is not None else f"{name} of {self.name} is not known: {why}"
         return Quantity(name, value, unit, self._noted(note), gap)
+
+    def _made_of(self) -> str:
+        """The sum that the total is."""
+        parts = self.architecture.parts() if self.architecture else {}
+        return " + ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in parts.items() if count)
+
+    def _kept_as(self) -> str:
+        """The product that the KV cache of a token is."""
+        stored = f"{self.kv_dtype.bytes_per_number:g} B ({self.kv_dtype.name})"
+        runs = self.architecture.layers if self.architecture else ()
+        layers: dict[str, int] = {}
+        for run in runs:
+            layers[run.attention.kept] = layers.get(run.attention.kept, 0) + run.count
+        return " + ".join(f"{count} layers x {kept} x {stored}" for kept, count in layers.items())
 
     def stored_as(self) -> str:
         """The formats of the weights in words."""

@@ -12,18 +12,19 @@ The arrays broadcast over three axes: batch, context, pass length.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from headway.equations import attention, collectives, context, cost, moe, parallelism, roofline
-from headway.errors import Infeasible, MissingFact, UnknownName
+from headway.errors import Infeasible, MissingFact, UnknownName, neighbours
 from headway.hardware import System
 from headway.model.model import Model
-from headway.provenance import Worksheet
-from headway.step.question import REFINEMENTS, Question, given
+from headway.provenance import Origin, Quantity, Worksheet
+from headway.step.question import AXES, REFINEMENTS, Question, given
 from headway.uncertainty import DEFAULT_LEVEL, unmeasured
 from headway.units import format_si
 
@@ -42,10 +43,15 @@ class Pass:
     system: System
     question: Question
     sheet: Worksheet
+    changes: Mapping[str, object] = field(default_factory=dict)
+    asked_changes: tuple[str, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self.sheet:
+        if name.startswith("_") or "sheet" not in self.__dict__:
             raise AttributeError(name)
+        if name not in self.sheet:
+            hint = " or ".join(neighbours(name, [cell.quantity.name for cell in self.sheet]))
+            raise AttributeError(f"a pass has no {name!r}" + (f"; did you mean {hint}?" if hint else ""))
         return self.value(name)
 
     def value(self, name: str) -> Any:
@@ -62,6 +68,46 @@ class Pass:
         """Inputs, and what describes the machine and not a pass, hold whether or not the pass fits."""
         cell = self.sheet[name]
         return cell.equation is None or name in _OF_THE_MACHINE
+
+    def __dir__(self) -> list[str]:
+        return sorted([*super().__dir__(), *(cell.quantity.name for cell in self.sheet)])
+
+    def __repr__(self) -> str:
+        return f"<pass of {self.model.name} on {self.system.name}, {math.prod(self.grid):,} point(s)>"
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """How many values each axis has: batch, context, pass length."""
+        return tuple(np.size(getattr(self.question, axis)) for axis in AXES)
+
+    @property
+    def best(self) -> tuple[int, ...]:
+        """Position in the grid of the cheapest point that fits; of the fastest where no price is known."""
+        cost = self.sheet.value("cost_per_token_usd")
+        score = 1 / self.sheet.value("tokens_per_s") if cost is None else cost
+        fits = np.broadcast_to(self.fits, self.grid)
+        scored = np.where(fits | (not fits.any()), np.broadcast_to(score, self.grid), np.inf)
+        return tuple(int(i) for i in np.unravel_index(np.argmin(scored), self.grid))
+
+    def point(self, index: tuple[int, ...]) -> dict[str, float]:
+        """The values of the axes at a position, those that vary."""
+        return {
+            axis: float(np.ravel(getattr(self.question, axis))[i])
+            for axis, i, size in zip(AXES, index, self.grid, strict=True)
+            if size > 1
+        }
+
+    @property
+    def without_effect(self) -> list[str]:
+        """Changes that nothing in this pass depends on, such as a rate of another dtype."""
+        used = " ".join(cell.quantity.origin.where for cell in self.sheet.used())
+        return [name for name in self.asked_changes if f"--set {name}=" not in used]
+
+    def remark(self, index: tuple[int, ...]) -> str:
+        """What a reader of the derivation at a position must know before its numbers."""
+        if not index or np.broadcast_to(self.fits, self.grid)[index]:
+            return ""
+        return "The memory does not hold this point: what follows is arithmetic beyond it, not an answer."
 
     @property
     def fits(self) -> Any:
@@ -109,7 +155,7 @@ def evaluate(model: Model, system: System, question: Question | None = None,
     sheet = Worksheet(given(model, system, asked, dict(changes or {})))
     with np.errstate(all="ignore"):  # no KV cache means no limit from it: infinities are answers here
         _compute(sheet, model, system, asked)
-    result = Pass(model, system, asked, sheet)
+    result = Pass(model, system, asked, sheet, dict(changes or {}))
     for needed in ("step_s", "needed_bytes", "usable_bytes"):
         sheet.need(needed)
     if not asked.beyond_memory and not np.any(result.fits):
@@ -146,7 +192,6 @@ def _arithmetic(sheet: Worksheet, asked: Question) -> None:
         ("t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s=system_flop_per_s"),
         ("t_compute_per_sequence_s", roofline.compute_time_s, "s", f"flop={of_one} flop_per_s=system_flop_per_s"),
         ("read_params", roofline.read_params, "params", "total_params lookup_params"),
-        ("balance_batch", roofline.balance_batch, "sequences", "ridge read_params active_params pass_tokens"),
     ])  # fmt: skip
 
 
@@ -174,7 +219,7 @@ def _flop(sheet: Worksheet, asked: Question, batch: str, suffix: str) -> str:
 
 def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) -> None:
     read = "read_params"
-    if "expert-hits" in asked.refine and sheet.value("n_experts") is not None:
+    if "expert-hits" in asked.refine and (model.architecture is None or model.architecture.experts is not None):
         sheet.compute_all([
             ("tokens_in_pass", roofline.tokens_in_pass, "tokens", "batch pass_tokens"),
             ("hit_share", moe.hit_probability, "1", "tokens=tokens_in_pass n_experts experts_per_token"),
@@ -208,10 +253,11 @@ def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) ->
 def _communication(sheet: Worksheet, model: Model, system: System) -> None:
     """Replace the blackboard's zero by the exchanges of experts (MoE) or of tensor-parallel slices (dense)."""
     if system.domains > 1:
+        size = system.domain_chips
         raise MissingFact(f"the refinement 'communication' covers one scale-up domain; {system.name} has "
-                          f"{system.domains}; ask for {system.domain_chips} chips, or leave it out")  # fmt: skip
+                          f"{system.domains}; ask for {size} chip{'s' * (size > 1)}, or leave it out")  # fmt: skip
     sheet.drop("t_comm_s")
-    if model.architecture is None or model.architecture.experts is None:
+    if model.architecture is not None and model.architecture.experts is None:
         sheet.compute_all([
             ("activation_bytes", collectives.activation_bytes, "B",
              "batch pass_tokens hidden_size value_bytes=combine_bytes_per_element"),
@@ -222,9 +268,20 @@ def _communication(sheet: Worksheet, model: Model, system: System) -> None:
     sheet.compute_all([
         ("exchanged_bytes_per_token", moe.all_to_all_bytes, "B",
          "copies_per_token=experts_per_token d_model=hidden_size dispatch_bytes_per_element combine_bytes_per_element"),
-        ("t_comm_s", collectives.expert_parallel_s, "s",
-         "batch pass_tokens exchanged_bytes_per_token moe_layers n_ranks=chips "
-         "bandwidth_bytes_per_s=scaleup_bytes_per_s"),
+        ("payload_bytes", collectives.expert_payload_bytes, "B",
+         "batch pass_tokens exchanged_bytes_per_token moe_layers n_ranks=chips"),
+    ])  # fmt: skip
+    if system.fabric != "torus":
+        sheet.compute("t_comm_s", collectives.all_to_all_s, "s",
+                      "payload_bytes n_ranks=chips bandwidth_bytes_per_s=scaleup_bytes_per_s")  # fmt: skip
+        return
+    for name, value in (("ring_chips", max(system.torus, default=None)), ("dimensions", len(system.torus) or None)):
+        gap = "" if value else f"no source gave the rings of {system.name}; leave the refinement 'communication' out"
+        sheet.give(Quantity(name, value and float(value), "1", Origin("catalog", system.name, note="torus"), gap))
+    sheet.compute_all([
+        ("link_bytes_per_s", collectives.ring_link_bytes_per_s, "B/s", "scaleup_bytes_per_s dimensions"),
+        ("t_comm_s", collectives.torus_all_to_all_s, "s",
+         "payload_bytes ring_chips link_bandwidth_bytes_per_s=link_bytes_per_s"),
     ])  # fmt: skip
 
 
@@ -245,14 +302,29 @@ def _memory(sheet: Worksheet) -> None:
     ])  # fmt: skip
 
 
-def _consequences(sheet: Worksheet) -> None:
-    flop = "pass_flop" if "pass_flop" in sheet else "matmul_flop"
+def _balance(sheet: Worksheet) -> None:
+    """Where arithmetic and memory traffic take the same time; all experts count, as they do at such batches."""
     weights = "t_all_weights_s" if "t_all_weights_s" in sheet else "t_weights_s"
+    if "pass_flop" in sheet:
+        sheet.compute("balance_batch", roofline.balance_batch_of_times, "sequences",
+                      f"t_weights_s={weights} t_compute_per_sequence_s")  # fmt: skip
+        gap = "with attention counted, arithmetic grows with the context too; sweep --context to see the crossing"
+        sheet.give(Quantity("balance_context", None, "tokens", Origin("equation", "none in closed form"), gap))
+    else:
+        sheet.compute(
+            "balance_batch", roofline.balance_batch, "sequences", "ridge read_params active_params pass_tokens"
+        )
+        flop = "flop_per_sequence=matmul_flop_per_sequence flop_per_s"
+        sheet.compute("balance_context", roofline.balance_context, "tokens",
+                      f"{flop} kv_bytes_per_token bandwidth_bytes_per_s")  # fmt: skip
+    sheet.compute("balance_batch_with_kv", roofline.balance_batch_with_kv, "sequences",
+                  f"t_weights_s={weights} t_compute_per_sequence_s t_kv_per_sequence_s")  # fmt: skip
+
+
+def _consequences(sheet: Worksheet) -> None:
+    _balance(sheet)
+    flop = "pass_flop" if "pass_flop" in sheet else "matmul_flop"
     sheet.compute_all([
-        ("balance_batch_with_kv", roofline.balance_batch_with_kv, "sequences",
-         f"t_weights_s={weights} t_compute_per_sequence_s t_kv_per_sequence_s"),
-        ("balance_context", roofline.balance_context, "tokens",
-         "flop_per_sequence=matmul_flop_per_sequence flop_per_s kv_bytes_per_token bandwidth_bytes_per_s"),
         ("beat_s", roofline.beat_s, "s", "drain_s step_s"),
         ("worst_latency_s", roofline.worst_latency_s, "s", "beat_s step_s"),
         ("tokens_per_s", roofline.tokens_per_s, "tokens/s", "batch pass_tokens step_s"),
@@ -279,8 +351,11 @@ def _does_not_fit(result: Pass) -> str:
     needed = float(np.min(value("needed_bytes")))
     batch = float(np.max(value("largest_batch")))
     tokens = float(np.max(value("largest_context")))
+    smallest = np.unravel_index(int(np.argmin(np.broadcast_to(value("needed_bytes"), result.grid))), result.grid)
+    asked = [float(np.ravel(getattr(result.question, axis))[i]) for axis, i in zip(AXES, smallest, strict=True)]
+    cache = f"{asked[0]:,.0f} x {asked[1] + asked[2]:,.0f} tokens of KV cache {format_si(needed - weights, 'B')}"
     ways = [f"{batch:,.0f} such sequences"] if batch >= 1 else []
     ways += [f"{tokens:,.0f} tokens of context"] if tokens >= 1 else []
     ways.append(f"{np.ceil(needed / chip_bytes):,.0f} chips")
-    return (f"{head}: weights {format_si(weights, 'B')} + KV cache {format_si(needed - weights, 'B')} > {room}; "
+    return (f"{head}: weights {format_si(weights, 'B')} + {cache} > {room}; "
             f"it fits with {', or with '.join(ways)}")  # fmt: skip

@@ -6,16 +6,18 @@ defaults. The user's changes take the place of any of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from headway.catalog import vocabulary
 from headway.catalog.entries import LARGEST, SMALLEST
 from headway.catalog.store import defaults
 from headway.errors import BadInput, UnknownName, shown
-from headway.hardware import System
+from headway.hardware import System, changed_system
+from headway.model.config import changed_config
 from headway.model.model import Model
 from headway.provenance import Origin, Quantity
 from headway.units import parse
@@ -33,8 +35,8 @@ _MAY_BE_ZERO = {"t_comm_s", "t_overhead_s", "lookup_params", "kv_bytes_per_token
 class Question:
     """What is asked of a model and a system; the only place where these defaults are written."""
 
-    batch: Any = 64
-    context_tokens: Any = 8000
+    batch: Any = 8
+    context_tokens: Any = 4000
     pass_tokens: Any = 1
     refine: tuple[str, ...] = ()
     beyond_memory: bool = False
@@ -105,10 +107,18 @@ def _along(asked: Any, position: int, axis: str) -> Any:
     if values.ndim > 1 or values.size == 0:
         raise BadInput(f"{axis} must be a number or a list of numbers")
     if not np.all(np.isfinite(values)) or np.any(values < least) or np.any(values > LARGEST):
-        raise BadInput(f"{axis} must be {least} or more, found {shown(values.tolist())}")
+        raise BadInput(f"{axis} must be from {least} to {LARGEST:g}, found {shown(values.tolist())}")
     if values.ndim == 0:
         return np.float64(values)
     return values.reshape([-1 if i == position else 1 for i in range(len(AXES))])
+
+
+def _array(values: np.ndarray[Any, Any], name: str) -> Any:
+    """An input as an array that broadcasts with the grid (batch, context, pass length), or adds axes before it."""
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise BadInput(f"{name} must be a number or an array of numbers, found {shown(values)}") from None
 
 
 def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
@@ -120,10 +130,48 @@ def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
     if quantity.name == "chips":
         raise BadInput("chips is set with the system, such as --on h100-sxm:16")
     text = changes[quantity.name]
-    value = parse(text, quantity.unit)
+    value = _array(text, quantity.name) if isinstance(text, np.ndarray) else parse(text, quantity.unit)
     least = 0.0 if quantity.name in _MAY_BE_ZERO else SMALLEST
     most = 1.0 if quantity.name == "usable_memory_fraction" else LARGEST
-    if not (least <= value <= most) or 0 < value < SMALLEST:
+    if not np.all((least <= value) & (value <= most)) or np.any((value > 0) & (value < SMALLEST)):
         asked = "positive" if most == LARGEST else "above 0 and at most 1"
         raise BadInput(f"{quantity.name} must be {asked}, found {shown(text)}")
     return Quantity(quantity.name, value, quantity.unit, Origin("user", f"--set {quantity.name}={text}"))
+
+
+def read_refinements(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Refinements as people name them: a name, several with commas, `all`, or `none`.
+
+    >>> read_refinements("attention,expert-hits"), read_refinements(["none"])
+    (('attention', 'expert-hits'), ())
+    """
+    listed = [names] if isinstance(names, str) else list(names)
+    if not all(isinstance(name, str) for name in listed):
+        raise BadInput(f"refinements are names such as {REFINEMENTS[0]}, found {shown(names)}")
+    words = dict.fromkeys(word.strip() for name in listed for word in name.split(","))
+    for word in words:
+        if word not in (*REFINEMENTS, "all", "none"):
+            raise UnknownName("refinement", word, (*REFINEMENTS, "all", "none"))
+    return REFINEMENTS if "all" in words else tuple(word for word in words if word != "none")
+
+
+def settle(model: Model, system: System, changes: Mapping[str, object]) -> tuple[Model, System, dict[str, object]]:
+    """Apply the changes that come before the worksheet: fields of the config, figures of the chip and the system.
+
+    A field of the config goes first: hidden_size is on the worksheet too, but changing it there alone would leave the
+    parameters as they were. What is left are changes of the worksheet's own inputs.
+    """
+    inside = changeable(model, system)
+    figures = [name for name, word in vocabulary().items() if {"accelerator", "system"} & set(word.of)]
+    known = {*inside, *figures, *model.config}
+    for name in changes:
+        if name not in known:
+            raise UnknownName("quantity to set", name, known)
+    fields = {name: value for name, value in changes.items() if name in model.config}
+    outside = {name: value for name, value in changes.items() if name in figures and name not in (*inside, *fields)}
+    rest = {name: value for name, value in changes.items() if name not in fields and name not in outside}
+    return (
+        changed_config(model, fields) if fields else model,
+        changed_system(system, outside) if outside else system,
+        rest,
+    )

@@ -114,12 +114,11 @@ def test_canonical_names_are_canonical(name):
 
 
 def test_the_vocabulary_covers_every_figure_and_every_word_of_it_is_used():
-    """Each quantity has a unit that can be read, a label and a meaning; entries use these words and leave none idle."""
+    """Each quantity has a unit that can be read and a meaning; entries use these words and leave none idle."""
     used = {(e.values[0].kind, name) for e in ENTRIES for name in e.values[0].figures}
     declared = {(kind, word.name) for word in catalog.vocabulary().values() for kind in word.of}
     assert used == declared
     for word in catalog.vocabulary().values():
-        assert word.label
         assert word.help
         assert parse(8, word.unit) == 8
     for entry in (e.values[0] for e in ENTRIES):

@@ -60,3 +60,11 @@ def test_the_output_matches_the_schema_beside_the_command(command, capsys):
     main([*command.split(), "--json"])
     schema = json.loads((files("headway.cli") / f"{command.split()[0]}.schema.json").read_text("utf-8"))
     jsonschema.validate(json.loads(capsys.readouterr().out), schema)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_an_example_prints_stands_in_a_fence(page):
+    """Every generated block begins with a fence or a heading, so that no output runs into the prose."""
+    blocks = re.findall(r"\]\]\] -->\n(.*?)<!-- \[\[\[end\]\]\]", page.read_text("utf-8"), re.S)
+    starts = [block.lstrip().split("\n", 1)[0] for block in blocks]
+    assert not [start for start in starts if not start.startswith(("```", "#", "**"))]

@@ -13,7 +13,7 @@ from hypothesis.strategies import booleans, builds, composite, fixed_dictionarie
 
 from headway import catalog
 from headway.errors import BadInput, UnknownName
-from headway.model.config import FAMILIES, load_model, read_config
+from headway.model.config import FAMILIES, changed_config, load_model, read_config
 from headway.model.describe import describe
 from headway.model.dtypes import DTYPES, dtype
 from headway.model.model import bare_model
@@ -454,7 +454,7 @@ def test_a_config_is_read_by_its_path_or_its_folder(config_file):
 
 def test_fields_of_a_config_can_be_changed():
     """A change replaces a field before the config is read: half the layers, half the cache."""
-    assert load_model("llama-3.1-8b", changes={"num_hidden_layers": 16}).kv_bytes_per_token == 65_536
+    assert changed_config(load_model("llama-3.1-8b"), {"num_hidden_layers": 16}).kv_bytes_per_token == 65_536
 
 
 def fp8_in_blocks_of(sizes):

@@ -28,11 +28,10 @@ SMALLEST = 1e-30
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """One quantity of the vocabulary: unit, short label, meaning, and the kinds of entry that have it."""
+    """One quantity of the vocabulary: unit, meaning, and the kinds of entry that have it."""
 
     name: str
     unit: str
-    label: str
     help: str
     of: tuple[str, ...]
 
@@ -64,7 +63,7 @@ class Entry:
 def vocabulary() -> Mapping[str, Vocabulary]:
     """Every quantity that an entry may have."""
     table = tomllib.loads((DATA / "quantities.toml").read_text("utf-8"))
-    return {name: Vocabulary(name, r["unit"], r["label"], r["help"], tuple(r["of"])) for name, r in table.items()}
+    return {name: Vocabulary(name, r["unit"], r["help"], tuple(r["of"])) for name, r in table.items()}
 
 
 def canonical(name: str) -> str:

@@ -175,7 +175,7 @@ def _params(text: str | None, option: str) -> float | None:
     return value
 
 
-def load_model_from(args: Any, changes: dict[str, Any] | None = None) -> Any:
+def load_model_from(args: Any) -> Any:
     """The model that the options name: by name, id or path, or by bare numbers."""
     from headway.model.config import load_model  # noqa: PLC0415
     from headway.model.model import bare_model  # noqa: PLC0415
@@ -187,7 +187,7 @@ def load_model_from(args: Any, changes: dict[str, Any] | None = None) -> Any:
         if args.model is None:
             raise BadInput("name a model, such as deepseek-v3, or give --params, --active and --kv-bytes")
         try:
-            return load_model(args.model, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype, changes=changes)
+            return load_model(args.model, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype)
         except UnknownName as error:
             _refuse_machine(args.model)
             raise error from None

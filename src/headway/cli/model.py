@@ -30,12 +30,11 @@ def parser() -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """Describe the model in text or JSON."""
     args = parser().read(arguments)
-    changes = _config_changes(args)
     contexts = axis(args.contexts, "tokens")
     listed = contexts if isinstance(contexts, list) else [contexts]
     if any(context < 0 or context > 1e30 for context in listed):
         raise BadInput(f"--contexts must be 0 or more, found {args.contexts}")
-    model = load_model_from(args, changes)
+    model = _changed(load_model_from(args), read_changes(args.changes))
     from headway.cli.output import print_json  # noqa: PLC0415
     from headway.explanation import explain  # noqa: PLC0415
     from headway.model.describe import describe  # noqa: PLC0415
@@ -51,25 +50,17 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _config_changes(args: Any) -> dict[str, Any]:
-    import json  # noqa: PLC0415
+def _changed(model: Any, changes: dict[str, str]) -> Any:
+    """The model with fields of its config replaced."""
+    from headway.errors import UnknownName  # noqa: PLC0415
+    from headway.model.config import changed_config  # noqa: PLC0415
 
-    changes: dict[str, Any] = {}
-    for name, text in read_changes(args.changes).items():
-        try:
-            changes[name] = json.loads(text)
-        except (ValueError, RecursionError):
-            changes[name] = text
-    if changes and args.params is not None:
+    if changes and not model.config:
         raise BadInput("--set changes fields of a config; bare numbers have none")
-    if changes and args.model is not None:
-        from headway.errors import UnknownName  # noqa: PLC0415
-
-        known = load_model_from(args).config
-        for name in changes:
-            if name not in known:
-                raise UnknownName("field of the config", name, known)
-    return changes
+    for name in changes:
+        if name not in model.config:
+            raise UnknownName("field of the config", name, model.config)
+    return changed_config(model, changes) if changes else model
 
 
 def as_json(described: Any) -> dict[str, Any]:
@@ -102,6 +93,14 @@ def as_json(described: Any) -> dict[str, Any]:
     return out
 
 
+def _stated(name: str) -> str:
+    """What the makers of a catalogued model say of its active parameters."""
+    from headway import catalog  # noqa: PLC0415
+
+    stated = catalog.model_names().get(name, {}).get("published_active")
+    return f"; its makers say {stated}" if stated else ""
+
+
 def as_text(described: Any) -> str:
     """The answer in a sentence, the parts, and what a token costs at each context."""
     import numpy as np  # noqa: PLC0415
@@ -120,10 +119,8 @@ def as_text(described: Any) -> str:
         )
     ]
     if model.published_active_params is not None and model.published_active_params != model.active_params:
-        told = f" ({model.published_convention})"
-        parts.append(
-            wrapped(f"As its makers count, {format_si(model.published_active_params, 'params')} are active{told}.")
-        )
+        counted = f"{format_si(model.published_active_params, 'params')} are active {model.published_convention}"
+        parts.append(wrapped(f"Other conventions: {counted}{_stated(model.name)}."))
     if model.mtp_note:
         parts.append(wrapped(f"It has {model.mtp_note}."))
     if shape is not None:

@@ -39,11 +39,10 @@ MOST_LAYERS = 100_000
 LARGEST_FIELD = 10**8  # larger than any width, depth or vocabulary; keeps the counts finite
 
 
-def load_model(name: str | Path, *, kv_dtype: str | None = None, weight_dtype: str | None = None,
-               changes: Mapping[str, Any] | None = None) -> Model:  # fmt: skip
+def load_model(name: str | Path, *, kv_dtype: str | None = None, weight_dtype: str | None = None) -> Model:
     """A model by catalog name, Hugging Face id of a catalogued model, or path to a `config.json`.
 
-    `changes` replace fields of the config before it is read. Raises `UnknownName` or `BadInput`.
+    Raises `UnknownName` or `BadInput`.
 
     >>> load_model("deepseek-v3").kv_bytes_per_token
     70272.0
@@ -62,7 +61,7 @@ def load_model(name: str | Path, *, kv_dtype: str | None = None, weight_dtype: s
     else:
         names = [n for k, f in catalog.model_names().items() for n in (k, *f.get("aliases", ()))]
         raise UnknownName("model (a catalog name, or a path to a config.json)", name, names)
-    model = read_config({**config, **(changes or {})}, name=known, origin=origin)
+    model = read_config(config, name=known, origin=origin)
     if weight_dtype is not None:
         model = replace(model, weight_dtype=dtype(weight_dtype), scale_bytes_per_param=0.0)
         if model.weight_dtype.bytes_per_number >= model.wide_dtype.bytes_per_number:

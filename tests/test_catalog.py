@@ -11,7 +11,7 @@ from hypothesis.strategies import characters, sampled_from, text
 from headway import catalog
 from headway.catalog import store
 from headway.catalog.entries import DATA, canonical
-from headway.equations import roofline
+from headway.equations import throughput
 from headway.errors import BadInput, HeadwayError, UnknownName, neighbours
 from headway.hardware import load_system
 from headway.units import parse
@@ -269,10 +269,10 @@ def test_figures_are_those_of_the_data_sheets(chip, name, printed):
 
 def test_rubin_drains_in_fourteen_milliseconds():
     """288 GB at 20 TB/s take 14.4 ms to read once (the lecture's anchor); the catalog's Rubin has 22 TB/s or 20."""
-    assert roofline.drain_s(288e9, 20e12) == pytest.approx(14.4e-3)
+    assert throughput.drain_s(288e9, 20e12) == pytest.approx(14.4e-3)
     chip = catalog.entry("vr200-nvl72").figures
     assert chip["memory_bytes"].value == 288e9
-    assert roofline.drain_s(chip["memory_bytes"].value, chip["bandwidth_bytes_per_s"].value) <= 14.4e-3
+    assert throughput.drain_s(chip["memory_bytes"].value, chip["bandwidth_bytes_per_s"].value) <= 14.4e-3
 
 
 # --- names -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis.strategies import floats, integers
 
-from headway.equations import cost, roofline
+from headway.equations import cost, roofline, throughput
 
 SECONDS = floats(1e-6, 1e-1)
 
@@ -136,11 +136,11 @@ def test_deepseeks_day_earns_what_was_printed():
 
 def test_batch_figures_of_the_lecture():
     """Q05 to Q09: 128,000 tokens/s; 2,400 for 32 of 256 (8); 5,440 for DeepSeek-V3; half the MFU; 14.4 ms."""
-    assert roofline.tokens_per_s(2000, 1, 1 / 64) == pytest.approx(128_000)
+    assert throughput.tokens_per_s(2000, 1, 1 / 64) == pytest.approx(128_000)
     assert roofline.balance_batch(300, 8, 1) == pytest.approx(2400)
-    assert roofline.drain_s(288e9, 20e12) == pytest.approx(0.0144)
+    assert throughput.drain_s(288e9, 20e12) == pytest.approx(0.0144)
     balance = 2 * 37e9 / 1e15  # seconds; at the balance context reading takes as long
-    kept = [float(roofline.mfu(2 * 37e9, roofline.pass_time_s(balance, 0, n * balance), 1e15)) for n in (1, 2)]
+    kept = [float(throughput.mfu(2 * 37e9, roofline.pass_time_s(balance, 0, n * balance), 1e15)) for n in (1, 2)]
     assert kept == pytest.approx([1, 0.5])
 
 

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis.strategies import floats
 
 from headway.equations import memory_tiers as tiers
-from headway.equations import roofline
+from headway.equations import roofline, throughput
 
 RATE, USD = floats(1e-9, 1e3), floats(0, 1e3)
 
@@ -17,7 +17,7 @@ RATE, USD = floats(1e-9, 1e3), floats(0, 1e3)
 @given(price=floats(1e-6, 1), capacity=floats(1e9, 1e15), bandwidth=floats(1e6, 1e13), size=floats(1, 1e9))
 def test_after_one_drain_time_holding_has_cost_as_much_as_fetching(price, capacity, bandwidth, size):
     """The lecture's rule for one tier: the price cancels, and so does the block."""
-    held = tiers.holding_usd_per_s(size, price, capacity) * roofline.drain_s(capacity, bandwidth)
+    held = tiers.holding_usd_per_s(size, price, capacity) * throughput.drain_s(capacity, bandwidth)
     assert held == pytest.approx(tiers.moving_usd(size, price, bandwidth))
 
 
@@ -61,7 +61,7 @@ def test_holding_costs_a_write_a_rent_and_a_fetch_for_every_reuse(h, seconds, r,
 @given(capacity=floats(1, 1e15), bandwidth=floats(1, 1e13))
 def test_capacity_and_drain_time_are_inverse(capacity, bandwidth):
     """The capacity whose drain is the drain of a capacity is that capacity."""
-    assert tiers.capacity_for_drain_bytes(roofline.drain_s(capacity, bandwidth), bandwidth) == pytest.approx(capacity)
+    assert tiers.capacity_for_drain_bytes(throughput.drain_s(capacity, bandwidth), bandwidth) == pytest.approx(capacity)
 
 
 @given(price=floats(1, 1e6), life=floats(1, 1e9))
@@ -118,7 +118,7 @@ def test_the_cheapest_tier_over_time_changes_at_the_switching_times(h, steps, r,
 )
 def test_drain_times_of_real_devices(claim, capacity, bandwidth, seconds):
     """From data-sheet capacity and bandwidth: flash takes minutes to hours, a disk a day (figures to five digits)."""
-    assert roofline.drain_s(capacity, bandwidth) == pytest.approx(seconds, rel=1e-4), claim
+    assert throughput.drain_s(capacity, bandwidth) == pytest.approx(seconds, rel=1e-4), claim
     assert tiers.capacity_for_drain_bytes(seconds, bandwidth) == pytest.approx(capacity, rel=1e-4)
 
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.equations import batching, throughput
 from headway.equations import queueing as q
-from headway.equations import roofline
+from headway.equations import timetable as clock
 
 jax.config.update("jax_enable_x64", True)
 
@@ -32,7 +33,7 @@ def agrees(samples, expected, axis=0):
 
 def left_behind(a, limit):
     """Mean left behind with time counted in beats."""
-    return float(q.timetable_left_behind(a, 1.0, limit))
+    return float(clock.timetable_left_behind(a, 1.0, limit))
 
 
 # Laws.
@@ -41,7 +42,7 @@ def left_behind(a, limit):
 @given(load=LOADS, more=st.floats(1.01, 1.5), limit=LIMITS)
 def test_more_arrivals_never_shorten_a_wait(load, more, limit):
     """Every mean wait grows with the arrival rate, and is infinite from capacity on."""
-    for wait in (q.timetable_limited_wait_s, q.bulk_wait_s, q.mdc_wait_s):
+    for wait in (clock.timetable_limited_wait_s, clock.bulk_wait_s, q.mdc_wait_s):
         assert wait(load * more * limit, 1.0, limit) >= wait(load * limit, 1.0, limit) * (1 - 1e-9)
     for wait in (q.md1_wait_s, q.mm1_wait_s, lambda u, s: q.mmc_wait_s(u, s, 3)):
         assert wait(load * more, 1.0) > wait(load, 1.0)
@@ -50,7 +51,7 @@ def test_more_arrivals_never_shorten_a_wait(load, more, limit):
 @given(load=LOADS, limit=LIMITS, scale=st.floats(1e-3, 1e3))
 def test_waits_scale_with_the_clock(load, limit, scale):
     """With all times longer by a factor, every wait is longer by that factor."""
-    for wait in (q.timetable_limited_wait_s, q.bulk_wait_s, q.mdc_wait_s):
+    for wait in (clock.timetable_limited_wait_s, clock.bulk_wait_s, q.mdc_wait_s):
         slow, fast = wait(load * limit / scale, scale, limit), wait(load * limit, 1.0, limit)
         assert slow == pytest.approx(scale * fast, rel=1e-9)
 
@@ -61,14 +62,17 @@ def test_room_for_one_more_never_lengthens_a_wait(load, limit):
     a = load * limit
     assert left_behind(a, limit + 1) <= left_behind(a, limit)
     assert left_behind(a, 1000 + 10 * limit) < 1e-12
-    assert q.timetable_limited_wait_s(a, 1.0, 1000 + 10 * limit) == pytest.approx(q.timetable_wait_s(1.0))
-    assert q.bulk_wait_s(a, 1.0, 1000 + 10 * limit) == pytest.approx(q.bulk_unlimited_wait_s(a, 1.0))
+    assert clock.timetable_limited_wait_s(a, 1.0, 1000 + 10 * limit) == pytest.approx(clock.timetable_wait_s(1.0))
+    assert clock.bulk_wait_s(a, 1.0, 1000 + 10 * limit) == pytest.approx(clock.bulk_unlimited_wait_s(a, 1.0))
 
 
 @given(load=LOADS, limit=LIMITS)
 def test_a_server_that_need_not_wait_for_the_clock_waits_less(load, limit):
     """A pass that starts when the last one ends beats a timetable of the same period."""
-    bulk, timetable = q.bulk_wait_s(load * limit, 1.0, limit), q.timetable_limited_wait_s(load * limit, 1.0, limit)
+    bulk, timetable = (
+        clock.bulk_wait_s(load * limit, 1.0, limit),
+        clock.timetable_limited_wait_s(load * limit, 1.0, limit),
+    )
     assert 0 < bulk <= timetable * (1 + 1e-12)
 
 
@@ -76,21 +80,21 @@ def test_a_server_that_need_not_wait_for_the_clock_waits_less(load, limit):
 def test_a_queue_without_slack_has_no_mean_wait(load):
     """At or above capacity a mean wait is infinite, never negative and never NaN."""
     waits = (
-        q.timetable_left_behind(4 * load, 1.0, 4),
-        q.timetable_limited_wait_s(4 * load, 1.0, 4),
-        q.timetable_lower_wait_s(2 * load, 2 * load, 1.0, 4),
-        q.bulk_wait_s(4 * load, 1.0, 4),
+        clock.timetable_left_behind(4 * load, 1.0, 4),
+        clock.timetable_limited_wait_s(4 * load, 1.0, 4),
+        clock.timetable_lower_wait_s(2 * load, 2 * load, 1.0, 4),
+        clock.bulk_wait_s(4 * load, 1.0, 4),
         q.mdc_wait_s(4 * load, 1.0, 4),
         q.md1_wait_s(load, 1.0),
         q.mm1_wait_s(load, 1.0),
         q.mg1_wait_s(load, 1.0, 3.0),
         q.mmc_wait_s(load, 1.0, 4),
         q.priority_wait_s(1.0, load, 0.1),
-        q.continuous_step_s(1.0, load),
-        q.sharing_batch(load, 1.0, 1.0, 1.0),
-        q.sharing_latency_s(load, 1.0, 1.0, 1.0),
-        q.prefill_tensor_latency_s(2 * load, 1.0, 2.0),
-        q.prefill_pipeline_latency_s(2 * load, 1.0, 2.0),
+        batching.continuous_step_s(1.0, load),
+        batching.sharing_batch(load, 1.0, 1.0, 1.0),
+        batching.sharing_latency_s(load, 1.0, 1.0, 1.0),
+        batching.prefill_tensor_latency_s(2 * load, 1.0, 2.0),
+        batching.prefill_pipeline_latency_s(2 * load, 1.0, 2.0),
     )
     assert all(float(wait) == math.inf for wait in waits)
     assert q.mmc_wait_probability(load, 4) == 1
@@ -98,9 +102,9 @@ def test_a_queue_without_slack_has_no_mean_wait(load):
 
 def test_an_empty_system_waits_for_the_clock_only():
     """As arrivals vanish the waits tend to half a beat where a clock rules, and to nothing elsewhere."""
-    assert q.timetable_limited_wait_s(1e-9, 1.0, 8) == pytest.approx(0.5)
-    assert q.timetable_left_behind(0.0, 1.0, 8) == 0
-    for wait in (q.bulk_wait_s(1e-9, 1.0, 8), q.mdc_wait_s(1e-9, 1.0, 8), q.mm1_wait_s(1e-9, 1.0)):
+    assert clock.timetable_limited_wait_s(1e-9, 1.0, 8) == pytest.approx(0.5)
+    assert clock.timetable_left_behind(0.0, 1.0, 8) == 0
+    for wait in (clock.bulk_wait_s(1e-9, 1.0, 8), q.mdc_wait_s(1e-9, 1.0, 8), q.mm1_wait_s(1e-9, 1.0)):
         assert 0 <= wait < 1e-8
 
 
@@ -133,8 +137,11 @@ def test_the_order_of_service_only_redistributes_waiting(rates, services, scvs, 
 def test_a_lower_class_pays_exactly_what_an_upper_class_gains(load, upper, limit):
     """Boarding first moves waiting from one class to the other; the mean over all requests stays."""
     first, second = load * limit * upper, load * limit * (1 - upper)
-    up, down = q.timetable_limited_wait_s(first, 1.0, limit), q.timetable_lower_wait_s(first, second, 1.0, limit)
-    everyone = q.timetable_limited_wait_s(first + second, 1.0, limit)
+    up, down = (
+        clock.timetable_limited_wait_s(first, 1.0, limit),
+        clock.timetable_lower_wait_s(first, second, 1.0, limit),
+    )
+    everyone = clock.timetable_limited_wait_s(first + second, 1.0, limit)
     assert upper * up + (1 - upper) * down == pytest.approx(everyone, rel=1e-9)
     assert down >= up * (1 - 1e-9)
 
@@ -142,13 +149,13 @@ def test_a_lower_class_pays_exactly_what_an_upper_class_gains(load, upper, limit
 def test_limits_loads_and_beats_may_all_be_arrays():
     """Rates, beats and batch limits broadcast, and each entry equals its own scalar call."""
     loads, limits = np.array([0.2, 0.7, 0.95, 1.2]), np.array([[1], [8], [256]])
-    for wait in (q.timetable_limited_wait_s, q.bulk_wait_s, q.mdc_wait_s):
+    for wait in (clock.timetable_limited_wait_s, clock.bulk_wait_s, q.mdc_wait_s):
         table = wait(loads * limits / BEAT_S, BEAT_S, limits)
         apart = [[wait(load * limit / BEAT_S, BEAT_S, limit) for load in loads] for limit in limits[:, 0].tolist()]
         np.testing.assert_allclose(table, apart, rtol=1e-12)
 
 
-@pytest.mark.parametrize("wait", [q.timetable_limited_wait_s, q.bulk_wait_s, q.mdc_wait_s])
+@pytest.mark.parametrize("wait", [clock.timetable_limited_wait_s, clock.bulk_wait_s, q.mdc_wait_s])
 @pytest.mark.parametrize("load", [0.01, 0.6, 0.99, 1.3])
 def test_waits_can_be_differentiated(wait, load):
     """JAX's compiled derivative in the arrival rate is the slope of the wait, and never NaN, overload included."""
@@ -169,9 +176,9 @@ def test_one_seat_is_a_single_server(load):
     single = q.md1_wait_s(load, 1.0)
     assert q.mg1_wait_s(load, 1.0, 0.0) == pytest.approx(single)
     assert q.mg1_wait_s(load, 1.0, 1.0) == pytest.approx(q.mm1_wait_s(load, 1.0))
-    assert q.bulk_wait_s(load, 1.0, 1) == pytest.approx(single, rel=1e-11)
+    assert clock.bulk_wait_s(load, 1.0, 1) == pytest.approx(single, rel=1e-11)
     assert q.mdc_wait_s(load, 1.0, 1) == pytest.approx(single, rel=1e-11)
-    assert q.timetable_limited_wait_s(load, 1.0, 1) == pytest.approx(single + 0.5, rel=1e-11)
+    assert clock.timetable_limited_wait_s(load, 1.0, 1) == pytest.approx(single + 0.5, rel=1e-11)
     assert q.mmc_wait_s(load, 1.0, 1) == pytest.approx(q.mm1_wait_s(load, 1.0))
     assert q.utilisation(load * 3, 1.0, 3) == pytest.approx(load)
 
@@ -194,7 +201,7 @@ def test_who_is_left_behind_is_baileys_sum_over_roots(limit, load):
     mean, nobody = bailey(a, limit)
     assert left_behind(a, limit) == pytest.approx(mean, rel=1e-11, abs=1e-13 * limit)
     pass_wait = (mean + a / 2) / (a + nobody * math.exp(-a))
-    assert q.bulk_wait_s(a, 1.0, limit) == pytest.approx(pass_wait, rel=1e-11)
+    assert clock.bulk_wait_s(a, 1.0, limit) == pytest.approx(pass_wait, rel=1e-11)
 
 
 @pytest.mark.parametrize(("a", "limit"), [(0.02, 2), (0.3, 4), (3.2, 32), (12.8, 64)])
@@ -227,12 +234,12 @@ def test_a_shared_batch_is_the_mean_of_its_birth_death_chain(fixed_s, sequence_s
     n = np.arange(1, 4000)
     weights = np.exp(np.cumsum(np.log(rate * (fixed_s + sequence_s * n) / n)))
     mean = (n * weights).sum() / (1 + weights.sum())
-    assert q.sharing_batch(rate, 1.0, fixed_s, sequence_s) == pytest.approx(mean)
+    assert batching.sharing_batch(rate, 1.0, fixed_s, sequence_s) == pytest.approx(mean)
     if sequence_s < 1e-6:
         assert mean == pytest.approx(rate * fixed_s, rel=1e-6)
     idle = 1 / (1 + weights.sum())
     step = fixed_s * (1 - idle) + sequence_s * mean
-    assert q.sharing_latency_s(rate, 1.0, fixed_s, sequence_s) == pytest.approx(mean / rate + step / 2)
+    assert batching.sharing_latency_s(rate, 1.0, fixed_s, sequence_s) == pytest.approx(mean / rate + step / 2)
 
 
 def test_prefill_latencies_are_distserves():
@@ -241,22 +248,24 @@ def test_prefill_latencies_are_distserves():
     demand = rate * prefill_s
     for k in (1.0, 1.6, 2.0):
         tensor = prefill_s / k + demand * prefill_s / (2 * k * (k - demand))
-        np.testing.assert_allclose(q.prefill_tensor_latency_s(rate, prefill_s, k), tensor)
+        np.testing.assert_allclose(batching.prefill_tensor_latency_s(rate, prefill_s, k), tensor)
     pipeline = prefill_s + demand * prefill_s / (4 * (2 - demand))
-    np.testing.assert_allclose(q.prefill_pipeline_latency_s(rate, prefill_s), pipeline)
+    np.testing.assert_allclose(batching.prefill_pipeline_latency_s(rate, prefill_s), pipeline)
     alone = prefill_s + q.md1_wait_s(demand, prefill_s)
-    np.testing.assert_allclose(q.prefill_tensor_latency_s(rate, prefill_s, 1.0), alone)
-    np.testing.assert_allclose(q.prefill_pipeline_latency_s(rate, prefill_s, 1.0), alone)
+    np.testing.assert_allclose(batching.prefill_tensor_latency_s(rate, prefill_s, 1.0), alone)
+    np.testing.assert_allclose(batching.prefill_pipeline_latency_s(rate, prefill_s, 1.0), alone)
 
 
 def test_overload_is_linear_in_time():
     """Over capacity the backlog is what arrives less what leaves, and the n-th waits for those before it."""
     rate, limit, seconds = 2000.0, 32, 60.0
-    backlog = q.overload_backlog(seconds, rate, BEAT_S, limit)
-    assert backlog == pytest.approx(seconds * (rate - q.timetable_capacity_per_s(limit, BEAT_S)))
-    last = q.overload_wait_s(rate * seconds, rate, BEAT_S, limit)
+    backlog = clock.overload_backlog(seconds, rate, BEAT_S, limit)
+    assert backlog == pytest.approx(seconds * (rate - clock.timetable_capacity_per_s(limit, BEAT_S)))
+    last = clock.overload_wait_s(rate * seconds, rate, BEAT_S, limit)
     assert last * limit / BEAT_S == pytest.approx(backlog)
-    assert q.overload_backlog(seconds, 1000.0, BEAT_S, limit) == q.overload_wait_s(9, 1000.0, BEAT_S, limit) == 0
+    assert (
+        clock.overload_backlog(seconds, 1000.0, BEAT_S, limit) == clock.overload_wait_s(9, 1000.0, BEAT_S, limit) == 0
+    )
 
 
 # Chains solved by enumeration.
@@ -282,7 +291,7 @@ def test_timetable_and_bulk_waits_are_those_of_their_chains(a, limit):
     mean = law @ np.arange(len(law))
     assert left_behind(a, limit) == pytest.approx(mean, rel=1e-8)
     idle = law[0] * math.exp(-a)  # nobody stayed and nobody came
-    assert q.bulk_wait_s(a, 1.0, limit) == pytest.approx((mean + a / 2) / (a + idle), rel=1e-8)
+    assert clock.bulk_wait_s(a, 1.0, limit) == pytest.approx((mean + a / 2) / (a + idle), rel=1e-8)
 
 
 # Simulations.
@@ -317,28 +326,30 @@ def test_a_simulated_timetable_waits_as_computed(a, limit):
     waits = [
         serve(poisson_arrivals(s, a / BEAT_S, 40_000), limit, BEAT_S / 2, BEAT_S)[4_000:].mean() for s in range(12)
     ]
-    assert agrees(waits, q.timetable_limited_wait_s(a / BEAT_S, BEAT_S, limit))
+    assert agrees(waits, clock.timetable_limited_wait_s(a / BEAT_S, BEAT_S, limit))
 
 
 @pytest.mark.parametrize(("a", "limit"), [(3.2, 4), (0.7, 1), (2.0, 10_000)])
 def test_a_simulated_busy_server_waits_as_computed(a, limit):
     """A server that takes up to B as soon as it is free shows the mean wait of the formula."""
     waits = [serve(poisson_arrivals(s, a / BEAT_S, 40_000), limit, BEAT_S)[4_000:].mean() for s in range(12)]
-    assert agrees(waits, q.bulk_wait_s(a / BEAT_S, BEAT_S, limit))
+    assert agrees(waits, clock.bulk_wait_s(a / BEAT_S, BEAT_S, limit))
 
 
 def test_the_worst_wait_of_a_simulated_train_is_one_beat():
     """Far below capacity no one waits longer than a beat, someone nearly that, and the mean is half."""
     waits = serve(poisson_arrivals(1, 128 / BEAT_S, 200_000), 256, BEAT_S / 2, BEAT_S)
-    assert 0.999 * q.timetable_worst_wait_s(BEAT_S) < waits.max() <= q.timetable_worst_wait_s(BEAT_S) * (1 + 1e-9)
-    assert waits.mean() == pytest.approx(q.timetable_wait_s(BEAT_S), rel=0.01)
+    assert (
+        0.999 * clock.timetable_worst_wait_s(BEAT_S) < waits.max() <= clock.timetable_worst_wait_s(BEAT_S) * (1 + 1e-9)
+    )
+    assert waits.mean() == pytest.approx(clock.timetable_wait_s(BEAT_S), rel=0.01)
 
 
 def test_an_overloaded_simulation_follows_the_fluid():
     """At twice capacity the waits of a simulated timetable grow as the fluid line says, to the sampling error."""
     n, rate = 100_000, 3200.0
     waits = serve(poisson_arrivals(2, rate, n), 32, BEAT_S / 2, BEAT_S)
-    fluid = q.overload_wait_s(np.arange(n), rate, BEAT_S, 32)
+    fluid = clock.overload_wait_s(np.arange(n), rate, BEAT_S, 32)
     spread = 4 * math.sqrt(n) / rate + BEAT_S  # of the arrival epochs, and a beat of granularity
     assert np.abs(waits - fluid).max() < spread
 
@@ -352,7 +363,7 @@ def test_two_classes_on_a_simulated_timetable():
         first = rng.poisson(upper, 40_000)
         left = recursion(first + rng.poisson(lower, 40_000) - limit) - recursion(first - limit)
         samples.append(0.5 + left[4_000:].mean() / lower)
-    assert agrees(samples, q.timetable_lower_wait_s(upper, lower, 1.0, limit))
+    assert agrees(samples, clock.timetable_lower_wait_s(upper, lower, 1.0, limit))
 
 
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.8), (3, 0.85), (16, 0.9)])
@@ -453,7 +464,7 @@ def test_a_simulated_continuous_batch_steps_as_computed(rate, geometric, prompts
     output, alpha, beta, gamma, kappa = 30, 0.02, 1e-3, 5e-4, 3e-5
     squared = output**2 + geometric * (output**2 - output)
     prompt = float(np.mean(prompts))
-    load = q.continuous_load(
+    load = batching.continuous_load(
         rate,
         output,
         beta,
@@ -465,9 +476,9 @@ def test_a_simulated_continuous_batch_steps_as_computed(rate, geometric, prompts
     )
     runs = np.array([decode(s, rate, output, 4_000, alpha, beta, gamma, kappa, geometric, prompts) for s in range(8)])
     idle = runs[:, 2]
-    step = q.continuous_step_s(alpha, load, idle)
+    step = batching.continuous_step_s(alpha, load, idle)
     assert agrees(runs[:, 0] - step, 0)
-    assert agrees(runs[:, 1] - q.continuous_batch(rate, output, step, idle), 0)
+    assert agrees(runs[:, 1] - batching.continuous_batch(rate, output, step, idle), 0)
     assert (idle.mean() > 0.3) == (rate < 1)
 
 
@@ -476,8 +487,8 @@ def test_a_simulated_decoding_batch_shares_the_processor(geometric):
     """Mean number over time and mean latency are those of processor sharing, whatever the law of the outputs."""
     rate, output, alpha, beta = 1.0, 150, 0.005, 0.004
     runs = np.array([decode(s, rate, output, 25_000, alpha, beta, geometric=geometric) for s in range(8)])
-    assert agrees(runs[:, 4], q.sharing_batch(rate, output, alpha, beta))
-    assert agrees(runs[:, 3], q.sharing_latency_s(rate, output, alpha, beta))
+    assert agrees(runs[:, 4], batching.sharing_batch(rate, output, alpha, beta))
+    assert agrees(runs[:, 3], batching.sharing_latency_s(rate, output, alpha, beta))
     assert agrees(q.in_flight(rate, runs[:, 3]), runs[:, 4].mean() + rate * (alpha + beta * runs[:, 4].mean()) / 2)
 
 
@@ -486,11 +497,11 @@ def test_a_simulated_decoding_batch_shares_the_processor(geometric):
 
 def test_the_train_of_the_lecture():
     """Claims Q01 to Q03: a train every 20 ms waits 20 ms at worst, 10 ms on average, and arrives 40 ms on at worst."""
-    assert roofline.worst_latency_s(BEAT_S, BEAT_S) == 0.04
-    assert q.timetable_worst_wait_s(BEAT_S) == 0.02
-    assert q.timetable_wait_s(BEAT_S) == 0.01
-    assert q.timetable_capacity_per_s(2000, BEAT_S) == pytest.approx(100_000)
-    assert roofline.tokens_per_s(2000, 1, 1 / 64) == 128_000  # claim Q05
+    assert throughput.worst_latency_s(BEAT_S, BEAT_S) == 0.04
+    assert clock.timetable_worst_wait_s(BEAT_S) == 0.02
+    assert clock.timetable_wait_s(BEAT_S) == 0.01
+    assert clock.timetable_capacity_per_s(2000, BEAT_S) == pytest.approx(100_000)
+    assert throughput.tokens_per_s(2000, 1, 1 / 64) == 128_000  # claim Q05
 
 
 @pytest.mark.parametrize(
@@ -498,13 +509,13 @@ def test_the_train_of_the_lecture():
 )
 def test_limited_timetables_as_tabulated(limit, a, wait_ms):
     """Waits at a 20 ms beat, as the roots give them (claim Q04 is the second); stated to seven digits."""
-    assert q.timetable_limited_wait_s(a / BEAT_S, BEAT_S, limit) * 1e3 == pytest.approx(wait_ms, abs=5e-6)
+    assert clock.timetable_limited_wait_s(a / BEAT_S, BEAT_S, limit) * 1e3 == pytest.approx(wait_ms, abs=5e-6)
 
 
 @pytest.mark.parametrize(("limit", "a", "wait_ms"), [(4, 3.2, 17.59072), (32, 28, 10.98610), (1000, 2, 9.36621)])
 def test_bulk_service_as_tabulated(limit, a, wait_ms):
     """Waits of a server that is never idle while anyone waits, passes of 20 ms; stated to seven digits."""
-    assert q.bulk_wait_s(a / BEAT_S, BEAT_S, limit) * 1e3 == pytest.approx(wait_ms, abs=5e-6)
+    assert clock.bulk_wait_s(a / BEAT_S, BEAT_S, limit) * 1e3 == pytest.approx(wait_ms, abs=5e-6)
 
 
 def test_erlang_c_as_tabulated():

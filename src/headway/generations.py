@@ -7,7 +7,7 @@ from typing import Any
 
 from headway import catalog
 from headway.catalog.store import defaults
-from headway.equations import parallelism, roofline
+from headway.equations import parallelism, roofline, throughput
 from headway.errors import BadInput
 from headway.hardware import System, load_system
 from headway.model.dtypes import dtype
@@ -49,7 +49,7 @@ def generation(system: System) -> Generation:
         for name in ("bf16", "fp8")
     )  # fmt: skip
     sheet.compute_all([
-        ("drain_s", roofline.drain_s, "s", "memory_bytes bandwidth_bytes_per_s"),
+        ("drain_s", throughput.drain_s, "s", "memory_bytes bandwidth_bytes_per_s"),
         ("scaleup_over_scaleout", parallelism.scaleup_over_scaleout, "1", "scaleup_bytes_per_s scaleout_bytes_per_s"),
         ("domain_memory_bytes", parallelism.domain_memory_bytes, "B", "domain_chips chip_memory_bytes=memory_bytes"),
         ("largest_model_params", parallelism.largest_model_params, "params",

@@ -2,7 +2,7 @@
 
 Keeping costs rent for room and time; fetching costs rent for bandwidth and time; forgetting costs arithmetic. A device
 of rent P, capacity C and bandwidth b charges P / C for each byte and second kept, P / b for each byte moved. They are
-equal after C / b seconds, the drain time (`roofline.drain_s`), whatever the price: that is the lecture's rule for the
+equal after C / b seconds, the drain time (`throughput.drain_s`), whatever the price: that is the lecture's rule for the
 use of one tier. Which of two tiers is cheaper depends on both prices, and is `switching_s`.
 
 The sources: R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times); the comparison of

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from headway.equations import attention, collectives, context, cost, moe, parallelism, roofline
+from headway.equations import attention, collectives, context, cost, moe, parallelism, roofline, throughput
 from headway.errors import Infeasible, MissingFact, UnknownName, neighbours
 from headway.hardware import System
 from headway.model.model import Model
@@ -181,7 +181,7 @@ def _machine(sheet: Worksheet) -> None:
         ("system_memory_bytes", parallelism.domain_memory_bytes, "B",
          "domain_chips=chips chip_memory_bytes=memory_bytes"),
         ("system_usd_per_s", cost.system_usd_per_s, "USD/s", "chips chip_usd_per_s=rental_usd_per_s"),
-        ("drain_s", roofline.drain_s, "s", "memory_bytes bandwidth_bytes_per_s"),
+        ("drain_s", throughput.drain_s, "s", "memory_bytes bandwidth_bytes_per_s"),
         ("ridge", roofline.ridge, "1", "flop_per_s weight_bytes_per_param bandwidth_bytes_per_s"),
     ])  # fmt: skip
 
@@ -325,14 +325,14 @@ def _consequences(sheet: Worksheet) -> None:
     _balance(sheet)
     flop = "pass_flop" if "pass_flop" in sheet else "matmul_flop"
     sheet.compute_all([
-        ("beat_s", roofline.beat_s, "s", "drain_s step_s"),
-        ("worst_latency_s", roofline.worst_latency_s, "s", "beat_s step_s"),
-        ("tokens_per_s", roofline.tokens_per_s, "tokens/s", "batch pass_tokens step_s"),
-        ("tokens_per_s_per_chip", roofline.tokens_per_s_per_chip, "tokens/s", "tokens_per_s chips"),
-        ("tokens_per_s_per_user", roofline.tokens_per_s_per_user, "tokens/s", "pass_tokens step_s"),
-        ("mfu", roofline.mfu, "1", f"flop={flop} step_s flop_per_s=system_flop_per_s"),
+        ("beat_s", throughput.beat_s, "s", "drain_s step_s"),
+        ("worst_latency_s", throughput.worst_latency_s, "s", "beat_s step_s"),
+        ("tokens_per_s", throughput.tokens_per_s, "tokens/s", "batch pass_tokens step_s"),
+        ("tokens_per_s_per_chip", throughput.tokens_per_s_per_chip, "tokens/s", "tokens_per_s chips"),
+        ("tokens_per_s_per_user", throughput.tokens_per_s_per_user, "tokens/s", "pass_tokens step_s"),
+        ("mfu", throughput.mfu, "1", f"flop={flop} step_s flop_per_s=system_flop_per_s"),
         ("bytes_read", roofline.bytes_read, "B", "weights_bytes kv_bytes"),
-        ("mbu", roofline.mbu, "1", "bytes_read step_s bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
+        ("mbu", throughput.mbu, "1", "bytes_read step_s bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
         ("cost_per_token_usd", cost.cost_per_token_usd, "USD/token",
          "step_s price_usd_per_s=system_usd_per_s batch pass_tokens"),
     ])  # fmt: skip

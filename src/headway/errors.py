@@ -28,16 +28,19 @@ class BadInput(HeadwayError):
 class UnknownName(BadInput):
     """A name that nothing answers to; the message suggests its neighbours, or lists the names where they are few.
 
-    A `hint` takes the place of the suggestions where the caller knows better what the name is.
+    A `hint` takes the place of the suggestions where the caller knows better what the name is; `where` says where the
+    names are listed, for want of neighbours.
     """
 
-    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "", where: str = "") -> None:
         names = list(dict.fromkeys(known if isinstance(known, (list, tuple, Mapping)) else sorted(known)))
         self.name, self.suggestions = name, [] if hint else neighbours(name, names)
         if self.suggestions:
             hint = f"did you mean {' or '.join(self.suggestions)}?"
         elif not hint and 0 < len(names) <= FEW:
             hint = f"known are {', '.join(names)}"
+        elif not hint:
+            hint = where
         super().__init__(f"unknown {what} {shown(name)}{f'; {hint}' if hint else ''}")
 
 

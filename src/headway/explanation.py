@@ -40,8 +40,8 @@ def explain(result: Explained, *names: str, at: Mapping[str, float] | None = Non
     if not isinstance(getattr(result, "sheet", None), Worksheet):
         raise BadInput(f"only a result can be explained, found {shown(result)}")
     sheet = result.sheet
-    at = {name if name in sheet else f"{name}_tokens": value for name, value in (at or {}).items()}
-    for name in (*names, *at):
+    at = _places(sheet, at or {})
+    for name in names:
         if name not in sheet:
             raise UnknownName("quantity to explain", name, [cell.quantity.name for cell in sheet])
     index = _index(sheet, at)
@@ -58,6 +58,20 @@ def explain(result: Explained, *names: str, at: Mapping[str, float] | None = Non
         head += [remark] if (remark := result.remark(index)) else []
     parts = [*head, "Derivation", *computed, "", "Inputs", *given, *(["", "Sources", *sources] if sources else [])]
     return "\n".join(parts)
+
+
+def _places(sheet: Worksheet, at: Mapping[str, float]) -> dict[str, float]:
+    """The point to write out, its axes named as on the worksheet."""
+    given = [cell.quantity.name for cell in sheet if cell.equation is None]
+    found = {}
+    for name, value in at.items():
+        axis = name if name in given else f"{name}_tokens"
+        if axis not in given:
+            raise UnknownName("axis", name, given, where=f"axes are given quantities, such as {given[0]}")
+        if not isinstance(value, (int, float, np.number)):
+            raise BadInput(f"at takes a number for {name}, found {shown(value)}")
+        found[axis] = float(value)
+    return found
 
 
 def _where(sheet: Worksheet, index: tuple[int, ...]) -> list[str]:

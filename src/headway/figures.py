@@ -121,6 +121,8 @@ def caption(result: Pass) -> str:
         told.append(f"drawn at {AXIS_LABELS[axis][0]} {plain(_values(result, axis)[0])}")
     if axes and _values(result, axes[0]).min() == 0 and not _evenly_spaced(_values(result, axes[0])):
         told.append(f"{AXIS_LABELS[axes[0]][0]} 0 has no place on a logarithmic axis")
+    if result.sheet.value("system_usd_per_s") is None:
+        told.append("no cost: the rent of a chip is not known")
     return "; ".join(told + _memory_ends(result, axes))
 
 

@@ -168,7 +168,7 @@ def _per(text: str, bottom: str) -> float | None:
     if not bottom:
         return 1.0
     if bottom == "s":
-        return _time(text)
+        return _time(re.sub(r"^(chip|gpu)[- ]", "", text))  # a price is for one chip
     if bottom == "token":
         scale = re.fullmatch(r"(\w*?)\s*tok(?:en)?s?", text)
         return _DECIMAL.get(scale.group(1)) if scale else None

@@ -91,7 +91,9 @@ def entry(name: str, *kinds: str) -> Entry:
     wanted = kinds or tuple(KINDS)
     names = [n for kind in wanted for e in entries(kind).values() for n in (e.name, *e.aliases)]
     hint = _other_kind(name, found)
-    raise UnknownName(" or ".join(k.replace("_", " ") for k in wanted), canonical(name), names, hint)
+    raise UnknownName(
+        " or ".join(k.replace("_", " ") for k in wanted), canonical(name), names, hint, "headway catalog lists them"
+    )
 
 
 def _other_kind(name: str, found: Entry | None) -> str:

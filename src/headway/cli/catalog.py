@@ -93,7 +93,9 @@ def _show_or_search(args: Any, kind: str | None, name: str) -> int:
     }  # fmt: skip
     if not hits:
         every = [n for k in ([kind] if kind else KINDS.values()) for n in _names(k)]
-        raise UnknownName(kind.replace("_", " ") if kind else "catalog entry", name, every)
+        raise UnknownName(
+            kind.replace("_", " ") if kind else "catalog entry", name, every, where="headway catalog lists them"
+        )
     from headway.cli.output import print_json, table  # noqa: PLC0415
 
     if args.json:
@@ -120,7 +122,12 @@ def _show(args: Any, entry: Any) -> int:
     shown = [entry.figures[word.name] for word in wanted if word.name in entry.figures]
     pages = list(dict.fromkeys(reference for figure in shown for reference in figure.origin.references))
     pages += [page for page in entry.references if page not in pages]
-    told = [f"{name.replace('_', ' ')}: {text}" for name, text in entry.texts.items() if name != "notes"]
+    marks = "".join(f" [{pages.index(page) + 1}]" for page in entry.references)
+    told = [
+        f"{name.replace('_', ' ')}: {text}{marks * (name == 'launch')}"
+        for name, text in entry.texts.items()
+        if name != "notes"
+    ]
     if entry.aliases:
         told.append(f"also called: {', '.join(entry.aliases)}")
     print(f"{entry.title} ({entry.name})")

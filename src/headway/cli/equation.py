@@ -47,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
         chapter = {n: f for n, f in found.items() if _chapter(f) == name.lower().replace("-", "_")}
         hits = chapter or {n: f for n, f in found.items() if name.lower() in n}
         if not hits or args.values:
-            raise UnknownName("equation", args.name, [*found, *map(_chapter, found.values())])
+            raise UnknownName("equation", args.name, [*found, *map(_chapter, found.values())],
+                              where="headway equation lists them")  # fmt: skip
         return _list(args, hits)
     return _evaluate(args, found[name]) if args.values else _show(args, found[name])
 
@@ -137,10 +138,10 @@ def _evaluate(args: Any, function: Callable[..., Any]) -> int:
         if has_null(out["value"]):
             out["value_reason"] = "infinite: there is no such value"
         print_json(out | ({"explanation": explain(_Result(sheet)).splitlines()} if args.explain else {}))
-    elif args.explain:
-        print(explain(_Result(sheet)))
     else:
         print(_as_text(stated, values, result))
+        if args.explain:
+            print(f"\n{explain(_Result(sheet))}")
     return 0
 
 

@@ -59,7 +59,7 @@ def _changed(model: Any, changes: dict[str, str]) -> Any:
         raise BadInput("--set changes fields of a config; bare numbers have none")
     for name in changes:
         if name not in model.config:
-            raise UnknownName("field of the config", name, model.config)
+            raise UnknownName("field of the config", name, model.config, where="headway catalog NAME --json has them")
     return changed_config(model, changes) if changes else model
 
 
@@ -93,6 +93,11 @@ def as_json(described: Any) -> dict[str, Any]:
     return out
 
 
+def _name(model: Any) -> str:
+    """What to call the model in a sentence."""
+    return "A model of bare numbers" if model.architecture is None else str(model.name)
+
+
 def _stated(name: str) -> str:
     """What the makers of a catalogued model say of its active parameters."""
     from headway import catalog  # noqa: PLC0415
@@ -113,7 +118,7 @@ def as_text(described: Any) -> str:
     keeps = "an unknown KV cache" if kv is None else f"{kv:,.0f} bytes of KV cache in {model.kv_dtype.name}"
     parts = [
         wrapped(
-            f"{model.name} has {format_si(model.total_params, 'params', 4)}, of which a token multiplies "
+            f"{_name(model)} has {format_si(model.total_params, 'params', 4)}, of which a token multiplies "
             f"{format_si(model.active_params, 'params')}; it weighs {format_si(described.value('weight_bytes'), 'B')} "
             f"({model.stored_as()}), and each token keeps {keeps}."
         )

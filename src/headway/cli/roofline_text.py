@@ -13,7 +13,7 @@ from headway.explanation import explain as derivation
 from headway.explanation import origin_text
 from headway.figures import AXIS_LABELS, caption, roofline_panels, varying_axes
 from headway.step.first_order import Pass
-from headway.step.question import AXES, REFINEMENTS
+from headway.step.question import AXES
 from headway.units import format_si
 
 _KEYS = {"batch": "batch", "context_tokens": "context", "pass_tokens": "pass"}
@@ -51,7 +51,7 @@ def as_json(result: Pass, *, explain: bool) -> dict[str, Any]:
         factor = 1e6 if name == "cost_per_mtok_usd" else 1.0
         bounds = None if interval is None else [_squeezed(result, b * factor, shape) for b in interval]
         _put(out, f"{name}_interval", bounds, result.interval_reason(cell))
-    out["left_out"] = [name for name in REFINEMENTS if name not in result.question.refine]
+    out["left_out"] = result.left_out
     out["assumptions"] = _assumed(result)
     out["inputs"] = _inputs(result)
     if explain:
@@ -159,7 +159,9 @@ def _answer(result: Pass) -> str:
     batch, ctx, new = (_at(result, axis, best) for axis in AXES)
     carried = f"{batch:,.0f} sequence{'s' if batch != 1 else ''}"
     carried += f" of {new:,.0f} new tokens each" if new != 1 else ""
-    opening = f"Cheapest of what was asked: a pass of {carried}" if varying_axes(result) else f"One pass of {carried}"
+    all_fit = bool(np.all(result.fits))
+    cheapest = f"Cheapest of what {'was asked' if all_fit else 'fits'}: a pass of {carried}"
+    opening = cheapest if varying_axes(result) else f"One pass of {carried}"
     step, rate = _at(result, "step_s", best), _at(result, "tokens_per_s", best)
     text = (f"{opening} at {ctx:,.0f} tokens of context takes {format_si(step, 's')} on {result.system.name}: "
             f"{rate:,.0f} tokens/s")  # fmt: skip
@@ -175,7 +177,7 @@ def _why(result: Pass) -> str:
     best = result.best
     bound = str(np.broadcast_to(result.bound, result.grid)[best])
     words = {"weights": "reading weights", "kv": "reading KV cache", "compute": "arithmetic",
-             "communication": "communication"}  # fmt: skip
+             "communication": "communication", "overhead": "overhead"}  # fmt: skip
     text = f"It is bound by {words[bound]}." + _balance(result, best, bound)
     largest = _at(result, "largest_batch", best)
     if np.isfinite(largest):
@@ -208,14 +210,16 @@ def numbers(result: Pass, most: int = 16) -> str:
     count = math.prod(result.grid)
     rows = [_row(result, index) for index in (np.unravel_index(i, result.grid) for i in thinned(count, most))]
     empty = {i for i, column in enumerate(zip(*rows, strict=True)) if set(column) <= {"0", ""}}
-    drop = {i for i in empty if _HEADER[i] == "comm ms"} | ({2} if {row[2] for row in rows} == {"1"} else set())
+    drop = {i for i in empty if _HEADER[i] in ("comm ms", "other ms")} | (
+        {2} if {row[2] for row in rows} == {"1"} else set()
+    )
     keep = [i for i in range(len(_HEADER)) if i not in drop]
     shown = table([_HEADER[i] for i in keep], [[row[i] for i in keep] for row in rows])
     return shown + (f"\n({count:,} points, {len(rows)} shown; --json has them all)" if count > len(rows) else "")
 
 
-_HEADER = ("batch", "context", "pass", "compute ms", "weights ms", "KV ms", "comm ms", "step ms", "tokens/s", "MFU %",
-           "$/Mtok", "bound")  # fmt: skip
+_HEADER = ("batch", "context", "pass", "compute ms", "weights ms", "KV ms", "comm ms", "other ms", "step ms",
+           "tokens/s", "MFU %", "$/Mtok", "bound")  # fmt: skip
 
 
 def _row(result: Pass, index: Any) -> list[str]:
@@ -223,10 +227,10 @@ def _row(result: Pass, index: Any) -> list[str]:
     fits = bool(np.broadcast_to(result.fits, result.grid)[index])
     asked = [f"{_at(result, axis, index):,.0f}" for axis in AXES]
     if not fits and not result.question.beyond_memory:
-        return [*asked, *[""] * 8, "does not fit"]
+        return [*asked, *[""] * 9, "does not fit"]
     times = [
         _number(_at(result, name, index) * 1e3)
-        for name in ("t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s", "step_s")
+        for name in ("t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s", "t_overhead_s", "step_s")
     ]
     priced = result.sheet.value("cost_per_token_usd") is not None
     money = _number(_at(result, "cost_per_token_usd", index) * 1e6) if priced else "unknown"
@@ -265,9 +269,10 @@ def _assumed(result: Pass) -> list[str]:
     longest = float(np.max(np.asarray(sheet.value("context_tokens")))) + float(np.max(sheet.value("pass_tokens")))
     if model.positions is not None and longest > model.positions:
         lines.append(f"{longest:,.0f} tokens are more than the {model.positions:,} positions of the model's config")
-    left_out = [name for name in REFINEMENTS if name not in result.question.refine]
-    if left_out:
-        lines.append(f"left out: {', '.join(left_out)} (--refine adds them), overhead (--set t_overhead_s=...)")
+    refinements = ", ".join(name for name in result.left_out if name != "overhead")
+    overhead = "overhead (--set t_overhead_s=...)" if "overhead" in result.left_out else ""
+    if left_out := ", ".join(filter(None, (refinements and f"{refinements} (--refine adds them)", overhead))):
+        lines.append(f"left out: {left_out}")
     lines += [f"--set {name} changes nothing here" for name in result.without_effect]
     lines.append(f"no error bar: {result.interval_reason('step_s')}")
     return lines

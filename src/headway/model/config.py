@@ -60,7 +60,9 @@ def load_model(name: str | Path, *, kv_dtype: str | None = None, weight_dtype: s
         origin = Origin("config", path.name)
     else:
         names = [n for k, f in catalog.model_names().items() for n in (k, *f.get("aliases", ()))]
-        raise UnknownName("model (a catalog name, or a path to a config.json)", name, names)
+        raise UnknownName(
+            "model (a catalog name, or a path to a config.json)", name, names, where="headway catalog models lists them"
+        )
     model = read_config(config, name=known, origin=origin)
     if weight_dtype is not None:
         model = replace(model, weight_dtype=dtype(weight_dtype), scale_bytes_per_param=0.0)
@@ -137,7 +139,9 @@ def read_config(config: Mapping[str, Any], *, name: str, origin: Origin) -> Mode
         config=config,
         kv_dtype=_kv_storage(fields),
         positions=fields.count("max_position_embeddings", 0, least=0) or None,
-        mtp_note=f"{depth} multi-token-prediction layer(s) beside the model, not counted" if depth else "",
+        mtp_note=f"{depth} multi-token-prediction layer{'s' * (depth > 1)} beside the model, not counted"
+        if depth
+        else "",
     )
 
 

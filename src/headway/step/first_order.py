@@ -21,7 +21,7 @@ import numpy as np
 
 from headway.equations import attention, collectives, context, cost, moe, parallelism, roofline, throughput
 from headway.errors import Infeasible, MissingFact, UnknownName, neighbours
-from headway.hardware import System
+from headway.hardware import MOST_CHIPS, System
 from headway.model.model import Model
 from headway.provenance import Origin, Quantity, Worksheet
 from headway.step.question import AXES, REFINEMENTS, Question, given
@@ -82,12 +82,11 @@ class Pass:
 
     @property
     def best(self) -> tuple[int, ...]:
-        """Position in the grid of the cheapest point that fits; of the fastest where no price is known."""
-        cost = self.sheet.value("cost_per_token_usd")
-        score = 1 / self.sheet.value("tokens_per_s") if cost is None else cost
+        """Position in the grid of the point that fits and makes most tokens a second, which is the cheapest."""
+        rate = np.broadcast_to(self.sheet.value("tokens_per_s"), self.grid)
         fits = np.broadcast_to(self.fits, self.grid)
-        scored = np.where(fits | (not fits.any()), np.broadcast_to(score, self.grid), np.inf)
-        return tuple(int(i) for i in np.unravel_index(np.argmin(scored), self.grid))
+        scored = np.where(fits, rate, 0.0) if fits.any() else rate
+        return tuple(int(i) for i in np.unravel_index(np.argmax(scored), self.grid))
 
     def point(self, index: tuple[int, ...]) -> dict[str, float]:
         """The values of the axes at a position, those that vary."""
@@ -116,14 +115,21 @@ class Pass:
 
     @property
     def bound(self) -> Any:
-        """What sets the time of the pass: compute, weights, kv, or communication."""
+        """What takes most of the time: compute, weights, kv, communication, or overhead."""
         value = self.sheet.value
-        compute, weights, kv, comm = np.broadcast_arrays(
-            *(np.asarray(value(t)) for t in ("t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s"))
-        )
+        terms = ("t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s", "t_overhead_s")
+        compute, weights, kv, comm, overhead = np.broadcast_arrays(*(np.asarray(value(term)) for term in terms))
         memory = np.where(weights >= kv, "weights", "kv")
         inner = np.where(compute >= weights + kv, "compute", memory)
-        return np.where(comm > np.maximum(compute, weights + kv), "communication", inner)
+        outside = np.where(comm >= overhead, "communication", "overhead")
+        return np.where(np.maximum(comm, overhead) > np.maximum(compute, weights + kv), outside, inner)
+
+    @property
+    def left_out(self) -> list[str]:
+        """What the pass does not count: refinements that were not asked for, and overhead that nobody gave."""
+        given = {"communication"} if np.any(np.asarray(self.sheet.value("t_comm_s")) > 0) else set()
+        names = [name for name in REFINEMENTS if name not in (*self.question.refine, *given)]
+        return names if np.any(np.asarray(self.sheet.value("t_overhead_s")) > 0) else [*names, "overhead"]
 
     def interval(self, name: str, level: float = DEFAULT_LEVEL) -> tuple[Any, Any] | None:
         """The interval of a quantity at a level, or None; `interval_reason` then says why."""
@@ -356,6 +362,6 @@ def _does_not_fit(result: Pass) -> str:
     cache = f"{asked[0]:,.0f} x {asked[1] + asked[2]:,.0f} tokens of KV cache {format_si(needed - weights, 'B')}"
     ways = [f"{batch:,.0f} such sequences"] if batch >= 1 else []
     ways += [f"{tokens:,.0f} tokens of context"] if tokens >= 1 else []
-    ways.append(f"{np.ceil(needed / chip_bytes):,.0f} chips")
+    ways += [f"{chips:,.0f} chips"] if (chips := np.ceil(needed / chip_bytes)) <= MOST_CHIPS else []
     return (f"{head}: weights {format_si(weights, 'B')} + {cache} > {room}; "
-            f"it fits with {', or with '.join(ways)}")  # fmt: skip
+            f"it fits with {', or with '.join(ways) or 'nothing that can be asked for'}")  # fmt: skip

@@ -134,7 +134,7 @@ def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
     least = 0.0 if quantity.name in _MAY_BE_ZERO else SMALLEST
     most = 1.0 if quantity.name == "usable_memory_fraction" else LARGEST
     if not np.all((least <= value) & (value <= most)) or np.any((value > 0) & (value < SMALLEST)):
-        asked = "positive" if most == LARGEST else "above 0 and at most 1"
+        asked = ("0 or more" if least == 0 else "positive") if most == LARGEST else "above 0 and at most 1"
         raise BadInput(f"{quantity.name} must be {asked}, found {shown(text)}")
     return Quantity(quantity.name, value, quantity.unit, Origin("user", f"--set {quantity.name}={text}"))
 
@@ -166,7 +166,7 @@ def settle(model: Model, system: System, changes: Mapping[str, object]) -> tuple
     known = {*inside, *figures, *model.config}
     for name in changes:
         if name not in known:
-            raise UnknownName("quantity to set", name, known)
+            raise UnknownName("quantity to set", name, known, where="--explain names the inputs")
     fields = {name: value for name, value in changes.items() if name in model.config}
     outside = {name: value for name, value in changes.items() if name in figures and name not in (*inside, *fields)}
     rest = {name: value for name, value in changes.items() if name not in fields and name not in outside}

@@ -175,7 +175,8 @@ def _generations(args: Any) -> int:
 
     machines = [generation(load_system(args.name))] if args.name else generations(chips=args.chips)
     if args.json:
-        print_json({"generations": [_machine_json(m) for m in machines]})
+        told = [_machine_json(m) | ({"explanation": explain(m).splitlines()} if args.explain else {}) for m in machines]
+        print_json({"generations": told})
         return 0
     rows = [_machine_row(m) for m in machines]
     print(table(_HEADER, rows, left=2))
@@ -194,7 +195,7 @@ def _generations(args: Any) -> int:
         if told:
             print(wrapped(f"{label}: {'; '.join(told)}."))
     if args.explain:
-        for machine in machines[:1] if not args.name else machines:
+        for machine in machines:
             print(f"\n{machine.system.name}\n{explain(machine)}")
     return 0
 

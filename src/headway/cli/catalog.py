@@ -175,8 +175,10 @@ def _generations(args: Any) -> int:
 
     machines = [generation(load_system(args.name))] if args.name else generations(chips=args.chips)
     if args.json:
-        told = [_machine_json(m) | ({"explanation": explain(m).splitlines()} if args.explain else {}) for m in machines]
-        print_json({"generations": told})
+        derived = [
+            _machine_json(m) | ({"explanation": explain(m).splitlines()} if args.explain else {}) for m in machines
+        ]
+        print_json({"generations": derived})
         return 0
     rows = [_machine_row(m) for m in machines]
     print(table(_HEADER, rows, left=2))

@@ -864,3 +864,17 @@ def test_an_answer_is_whole_or_absent(monkeypatch, headway):
     """A mistake found late leaves nothing on standard output."""
     monkeypatch.setattr("headway.cli.roofline_text.numbers", lambda *a, **k: (_ for _ in ()).throw(BadInput("late")))
     assert headway(*MAIN_JOB) == (2, "", "headway: late\n")
+
+
+def test_a_range_written_with_a_dash_shows_how_one_is_written(headway):
+    """`1-64` is what people type for a range; the answer is the range in its own spelling."""
+    status, out, err = headway(*MAIN_JOB, "--batch", "1-64")
+    assert (status, out) == (2, "")
+    assert "1:64:log" in err
+
+
+def test_an_uncatalogued_model_can_still_be_described(headway):
+    """A model without neighbours in the catalog is refused with the way to describe it by numbers."""
+    status, _, err = headway("roofline", "gpt-oss-120b", "--on", "h100")
+    assert status == 2
+    assert "--params" in err

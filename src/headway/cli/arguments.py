@@ -17,6 +17,7 @@ SMALLEST = 1e-30
 FEWEST_PARAMS = 1000  # fewer are a slip: 70 for 70B
 _SYSTEM = ("--system", "--machine", "--hardware", "--device", "--chip", "--gpu")  # what --on may be taken to be called
 _OPTION = re.compile(r"-(-|[A-Za-z])")  # and no negative number
+_DASHED = re.compile(r"\d+[kM]?-\d+[kM]?")  # 1-64, which people type for a range
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})*,0\d\d(?:,\d{3})*[^,:]*")  # a list has no part like 000
 
 
@@ -103,6 +104,8 @@ def axis(text: str, unit: str, *, whole: bool = True) -> float | list[float]:
     """
     if _THOUSANDS.fullmatch(text.strip()):
         raise BadInput(f"a comma separates a list; write {text.strip().replace(',', '')}, found {shown(text)}")
+    if _DASHED.fullmatch(text.strip()):
+        raise BadInput(f"a range is written {text.strip().replace('-', ':')}:log, found {shown(text)}")
     read = _parse_whole if whole else parse
     if ":" not in text and "," not in text:
         return read(text, unit)

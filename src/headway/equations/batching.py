@@ -106,7 +106,7 @@ def sharing_batch(arrivals_per_s: Array, output_tokens: Array, fixed_s: Array, s
     fixed_s: time of a step before anything that depends on the batch [s]
     sequence_s: time that each sequence adds to a step [s]
 
-    Source: Kelly 1979 ch. 3, symmetric queues: sharing makes the number negative binomial, of mean
+    Source: Kelly 1979, symmetric queues: sharing makes the number negative binomial, of mean
     (1 + α/β) ρ / (1 - ρ); Poisson where sequences add nothing.
     Valid: outputs of many tokens (a simulated batch of 20-token outputs is 1.5 % smaller), no cap on the batch,
     prompts apart.
@@ -133,7 +133,7 @@ def sharing_latency_s(arrivals_per_s: Array, output_tokens: Array, fixed_s: Arra
     fixed_s: time of a step before anything that depends on the batch [s]
     sequence_s: time that each sequence adds to a step [s]
 
-    Source: Kelly 1979 ch. 3, with Little's law; the half step derived here.
+    Source: Kelly 1979, with Little's law; the half step derived here.
     Valid: outputs of many tokens, no cap on the batch, prompts apart; sequence_s above 0.
 
     >>> round(float(sharing_latency_s(10, 200, 0.010, 0.0001)), 6)

@@ -5,7 +5,7 @@ Time is the α-β model: bytes over bandwidth, and a latency for every message t
 everything that a rank holds for all ranks (itself included) in an all-to-all. Bandwidth is one way, per rank.
 
 The sources: R. Hockney 1994, Parallel Computing 20(3), for the α-β model; R. Thakur, R. Rabenseifner, W. Gropp 2005,
-"Optimization of Collective Communication Operations in MPICH", doi 10.1177/1094342005051521; J. Austin et al. 2025,
+"Optimization of Collective Communication Operations in MPICH"; J. Austin et al. 2025,
 "How to Scale Your Model", chapter 3, for rings and tori; DeepSeek's DeepEP measurements for the anchors.
 """
 
@@ -31,7 +31,7 @@ def all_reduce_sent_bytes(payload_bytes: Array, n_ranks: Array) -> Array:
     payload_bytes: the buffer that is summed [B]
     n_ranks: ranks that take part [ranks]
 
-    Source: Thakur et al. 2005; P. Patarasuk, X. Yuan 2009, doi 10.1016/j.jpdc.2008.09.002: no algorithm sends less.
+    Source: Thakur et al. 2005; P. Patarasuk, X. Yuan 2009: no algorithm sends less.
     Valid: no arithmetic in the network.
 
     >>> all_reduce_sent_bytes(8e6, 8)
@@ -317,7 +317,7 @@ def exchange_bound_tokens_per_s(layers: Array, exchanges_per_layer: Array, excha
     exchanges_per_layer: exchanges one after another in a layer; two with two micro-batches in turn [1]
     exchange_s: one dispatch and its combine [s]
 
-    Source: C. Zhao et al. 2025, "Insights into DeepSeek-V3", arXiv 2505.09343 §2.3.2 (secondary).
+    Source: C. Zhao et al. 2025, "Insights into DeepSeek-V3", arXiv 2505.09343 (secondary).
 
     >>> round(exchange_bound_tokens_per_s(61, 2, 120.96e-6), 1)
     67.8

@@ -6,7 +6,7 @@ equal after C / b seconds, the drain time (`throughput.drain_s`), whatever the p
 use of one tier. Which of two tiers is cheaper depends on both prices, and is `switching_s`.
 
 The sources: R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times); the comparison of
-tiers is derived here, in the manner of J. Gray and F. Putzolu 1987, "The 5 Minute Rule", doi 10.1145/38713.38755.
+tiers is derived here, in the manner of J. Gray and F. Putzolu 1987, "The 5 Minute Rule".
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def utilisation(arrivals_per_s: Array, service_s: Array, servers: Array = 1.0) -
     service_s: mean service time [s]
     servers: identical servers [1]
 
-    Source: Kleinrock 1975 ch. 2, ρ = λ x̄ / m.
+    Source: Kleinrock 1975, ρ = λ x̄ / m.
 
     >>> utilisation(40, 0.020)
     0.8
@@ -60,7 +60,7 @@ def md1_wait_s(utilisation: Array, service_s: Array) -> Array:
     utilisation: share of time that the server is busy [1]
     service_s: service time [s]
 
-    Source: Kleinrock 1975 ch. 5.
+    Source: Kleinrock 1975.
 
     >>> round(float(md1_wait_s(0.9, 0.020)), 9)
     0.09
@@ -77,7 +77,7 @@ def mm1_wait_s(utilisation: Array, service_s: Array) -> Array:
     utilisation: share of time that the server is busy [1]
     service_s: mean service time [s]
 
-    Source: Kleinrock 1975 ch. 3, ρ / (μ - λ).
+    Source: Kleinrock 1975, ρ / (μ - λ).
 
     >>> round(float(mm1_wait_s(0.9, 0.020)), 9)
     0.18
@@ -95,7 +95,7 @@ def residual_s(arrivals_per_s: Array, service_s: Array, service_scv: Array) -> A
     service_s: mean service time [s]
     service_scv: variance of the service time over its mean squared [1]
 
-    Source: Kleinrock 1975 ch. 5, λ E[S²] / 2.
+    Source: Kleinrock 1975, λ E[S²] / 2.
     Valid: utilisation below 1.
 
     >>> round(residual_s(45, 0.020, 1.0), 9)
@@ -114,7 +114,7 @@ def mg1_wait_s(arrivals_per_s: Array, service_s: Array, service_scv: Array) -> A
     service_s: mean service time [s]
     service_scv: variance of the service time over its mean squared; 0 is M/D/1 and 1 is M/M/1 [1]
 
-    Source: Kleinrock 1975 ch. 5, λ E[S²] / (2 (1 - ρ)).
+    Source: Kleinrock 1975, λ E[S²] / (2 (1 - ρ)).
 
     >>> round(float(mg1_wait_s(45, 0.020, 0.0)), 9), round(float(mg1_wait_s(45, 0.020, 1.0)), 9)
     (0.09, 0.18)
@@ -134,7 +134,7 @@ def priority_wait_s(residual_s: Array, load_above: Array, load_own: Array) -> Ar
     load_above: utilisation by all classes served before this one [1]
     load_own: utilisation by this class [1]
 
-    Source: A. Cobham 1954, Operations Research 2; Kleinrock 1976 ch. 3, R / ((1 - σ_(k-1)) (1 - σ_k)).
+    Source: A. Cobham 1954, Operations Research 2; Kleinrock 1976, R / ((1 - σ_(k-1)) (1 - σ_k)).
 
     >>> round(float(priority_wait_s(0.018, 0.4, 0.5)), 9)
     0.3
@@ -158,7 +158,7 @@ def class_waits_s(arrivals_per_s: Array, service_s: Array, service_scv: Array) -
     service_s: mean service time of each class [s]
     service_scv: variance of each class's service time over its mean squared [1]
 
-    Source: Kleinrock 1976 ch. 3; derived here where lower classes overload the server: the upper ones still have a
+    Source: Kleinrock 1976; derived here where lower classes overload the server: the upper ones still have a
     wait, and the service under way when they come is of a class that gets the time left over.
     Valid: arrays of one dimension or more.
 
@@ -188,7 +188,7 @@ def mmc_wait_probability(utilisation: Array, servers: int) -> Array:
     utilisation: share of time that each server is busy [1]
     servers: identical servers with one queue [1]
 
-    Source: A. K. Erlang 1917; Kleinrock 1975 ch. 3.
+    Source: A. K. Erlang 1917; Kleinrock 1975.
     Valid: 1 at or above capacity.
 
     >>> round(float(mmc_wait_probability(0.8, 2)), 6)
@@ -212,7 +212,7 @@ def mmc_wait_s(utilisation: Array, service_s: Array, servers: int) -> Array:
     service_s: mean service time [s]
     servers: identical servers with one queue [1]
 
-    Source: Kleinrock 1975 ch. 3, with Little's law.
+    Source: Kleinrock 1975, with Little's law.
     Valid: infinite at or above capacity.
 
     >>> round(float(mmc_wait_s(0.8, 0.020, 2)) * 1e3, 4)

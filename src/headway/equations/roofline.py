@@ -6,7 +6,7 @@ straight lines.
 
 The sources: R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times); R. Pope et al.
 2022, "Efficiently Scaling Transformer Inference", arXiv 2211.05102; S. Williams et al. 2009, "Roofline",
-CACM 52(4), doi 10.1145/1498765.1498785.
+CACM 52(4).
 """
 
 from __future__ import annotations

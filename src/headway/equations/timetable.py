@@ -142,7 +142,7 @@ def overload_backlog(elapsed_s: Array, arrivals_per_s: Array, beat_s: Array, bat
     beat_s: interval between departures [s]
     batch_limit: most requests of one departure [requests]
 
-    Source: Kleinrock 1976 ch. 2, the fluid approximation.
+    Source: Kleinrock 1976, the fluid approximation.
     Valid: the mean trend; the queue of a system within its capacity is left out.
 
     >>> float(overload_backlog(60, 2000, 0.020, 32))
@@ -162,7 +162,7 @@ def overload_wait_s(nth: Array, arrivals_per_s: Array, beat_s: Array, batch_limi
     beat_s: interval between departures [s]
     batch_limit: most requests of one departure [requests]
 
-    Source: Kleinrock 1976 ch. 2, the fluid approximation.
+    Source: Kleinrock 1976, the fluid approximation.
     Valid: the mean trend; the wait of a system within its capacity is left out.
 
     >>> round(float(overload_wait_s(120_000, 2000, 0.020, 32)), 9)

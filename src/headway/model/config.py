@@ -61,7 +61,10 @@ def load_model(name: str | Path, *, kv_dtype: str | None = None, weight_dtype: s
     else:
         names = [n for k, f in catalog.model_names().items() for n in (k, *f.get("aliases", ()))]
         raise UnknownName(
-            "model (a catalog name, or a path to a config.json)", name, names, where="headway catalog models lists them"
+            "model (a catalog name, or a path to a config.json)",
+            name,
+            names,
+            where="headway catalog models lists them; --params, --active and --kv-bytes describe any other",
         )
     model = read_config(config, name=known, origin=origin)
     if weight_dtype is not None:

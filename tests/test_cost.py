@@ -113,7 +113,7 @@ DAY_S, CHIP_USD_PER_S = 86_400, 2 / 3600
 
 def test_deepseeks_day_needs_the_nodes_that_were_counted():
     """D22: tokens and throughputs give 226.9 nodes, 226.75 were published (inputs have three digits)."""
-    nodes = cost.nodes_needed(168e9, DAY_S, 14_800) + cost.nodes_needed(608e9, DAY_S, 73_700)
+    nodes = cost.fleet_nodes(cost.nodes_needed(608e9, DAY_S, 73_700), cost.nodes_needed(168e9, DAY_S, 14_800))
     assert nodes == pytest.approx(226.86, abs=0.01)
     assert nodes == pytest.approx(226.75, rel=0.002)
 

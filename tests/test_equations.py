@@ -47,6 +47,7 @@ DOMAINS = {
     "arrivals_per_s": (0.005, 0.3), "upper_arrivals_per_s": (0.005, 0.15), "lower_arrivals_per_s": (0.005, 0.15),
     "service_s": (0.1, 5.0), "idle_share": (0.0, 0.5), "load_above": (0.05, 0.6), "load_own": (0.05, 0.6),
     "experts_per_rank": (1, 8), "copies": (1, 300),
+    "loss": (2.2, 2.3), "loss_few": (2.31, 2.4), "loss_many": (2.1, 2.19),
 }  # fmt: skip
 # Equations without a closed form; the test named here is their independent check.
 SOLVED = getattr(importlib.import_module("tests.solved"), "SOLVED", {})

@@ -22,7 +22,7 @@ FLOORS = [
     {"catalog", "equations"},
     {"model", "hardware"},
     {"generations", "step"},
-    {"explanation"},
+    {"explanation", "validate"},
     {"figures"},
     {"drawing", "api"},
     {"cli"},

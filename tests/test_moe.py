@@ -13,11 +13,15 @@ from headway.equations.moe import (
     busiest_load_tokens,
     busiest_rank_share,
     distinct_ranks_hit,
+    experts_at_loss,
     fetched_params,
     hit_probability,
     load_imbalance,
     rank_imbalance,
+    rest_params,
+    routed_copies,
     routed_params,
+    sparsity,
 )
 from headway.equations.roofline import balance_batch
 
@@ -180,3 +184,21 @@ def test_batch_one_costs_the_ridge_over_the_compute_bound():
     active = REST + ROUTED * 8 / 256
     fetched = fetched_params(REST, ROUTED, hit_probability(1, 256, 8))
     assert balance_batch(300, fetched, active) == pytest.approx(300)
+
+
+@given(low=integers(1, 256), times=integers(2, 16), share=floats(0, 1))
+def test_reading_off_a_line_over_the_logarithm_gives_back_the_experts_on_it(low, times, share):
+    """On a loss that falls by a fixed amount with each doubling, any count between the two measured ones comes back."""
+    high, wanted = low * times, low * times**share
+
+    def loss(experts):
+        return 2.5 - 0.03 * np.log2(experts)
+
+    assert experts_at_loss(loss(wanted), low, loss(low), high, loss(high)) == pytest.approx(wanted)
+
+
+def test_the_experts_and_the_rest_make_the_model():
+    """Routed parameters and the rest sum to the total; a pass sends as many copies as its experts work through."""
+    assert rest_params(671.026e9, ROUTED) + ROUTED == pytest.approx(671.026e9)
+    assert routed_copies(2400, 8) == 75 * 256
+    assert sparsity(256, 8) == 256 / 8

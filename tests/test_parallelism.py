@@ -146,7 +146,7 @@ def test_two_racks_cost_four_or_nothing():
     assert float(alone(2, 8)) == 4
     assert float(alone(2, 18)) == 9
     # D19's 0.996 is the slow links' time alone; the fast links still deliver every copy, so the layer takes 1
-    assert 8 * parallelism.remote_racks_per_token(2, 8) / 8 == 0.99609375
+    assert parallelism.slow_links_slowdown(2, 8, 8) == 0.99609375
     assert float(once(2, 8, 8)) == 1
     assert float(once(2, 18, 8)) == pytest.approx(2.2, abs=0.05)
     assert float(once(4, 8, 8)) == pytest.approx(2.7, abs=0.05)

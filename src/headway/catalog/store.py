@@ -138,6 +138,25 @@ def _names_of(name: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @functools.cache
+def families() -> Mapping[str, Mapping[str, Any]]:
+    """What each model_type implies where a config is silent, inheritance written out."""
+    table: dict[str, dict[str, Any]] = tomllib.loads((DATA / "families.toml").read_text("utf-8"))
+    return {name: _with_kin(name, table) for name in table}
+
+
+def _with_kin(name: str, table: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    own = dict(table[name])
+    kin = own.pop("like", None)
+    return own if kin is None else {**_with_kin(kin, table), **own}
+
+
+@functools.cache
+def harmless_fields() -> frozenset[str]:
+    """Fields that sound like shape and change no count."""
+    return frozenset((DATA / "harmless_fields.txt").read_text("utf-8").split())
+
+
+@functools.cache
 def defaults(purpose: str = "pass") -> Mapping[str, Quantity]:
     """What a result assumes where nobody says otherwise, with the reasons."""
     table = tomllib.loads((DATA / "defaults.toml").read_text("utf-8"))

@@ -62,10 +62,10 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--json", action="store_true", help="print one JSON object, units in the key names")
         self.add_argument("--explain", action="store_true", help="write out every equation with the numbers put in")
 
-    def add_model_options(self) -> None:
-        """A model by name, id or path, or by bare numbers."""
-        self.add_argument("model", nargs="?", metavar="MODEL",
-                          help="catalog name, Hugging Face id of a catalogued model, or a config.json")  # fmt: skip
+    def add_model_options(self, *, several: bool = False) -> None:
+        """A model by name, id or path, or by bare numbers; or several."""
+        self.add_argument("models" if several else "model", nargs="*" if several else "?", metavar="MODEL",
+                          help="catalog name, Hugging Face id, or a config.json")  # fmt: skip
         self.add_argument("--params", metavar="N", help="bare numbers instead: parameters in all, such as 671B")
         self.add_argument("--active", metavar="N", help="parameters that a token multiplies (default: all)")
         self.add_argument("--kv-bytes", metavar="BYTES", help="KV cache of one token, all layers, such as 70272")
@@ -178,7 +178,7 @@ def _params(text: str | None, option: str) -> float | None:
     return value
 
 
-def load_model_from(args: Any) -> Any:
+def load_model_from(args: Any, name: str | None) -> Any:
     """The model that the options name: by name, id or path, or by bare numbers."""
     from headway.model.config import load_model  # noqa: PLC0415
     from headway.model.model import bare_model  # noqa: PLC0415
@@ -187,15 +187,15 @@ def load_model_from(args: Any) -> Any:
         for option, text in (("--active", args.active), ("--kv-bytes", args.kv_bytes)):
             if text is not None:
                 raise BadInput(f"{option} describes a model by bare numbers and needs --params too")
-        if args.model is None:
+        if name is None:
             raise BadInput("name a model, such as deepseek-v3, or give --params, --active and --kv-bytes")
         try:
-            return load_model(args.model, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype)
+            return load_model(name, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype)
         except UnknownName as error:
-            _refuse_machine(args.model)
+            _refuse_machine(name)
             raise error from None
-    if args.model is not None:
-        raise BadInput(f"name a model ({shown(args.model)}) or give --params, not both")
+    if name is not None:
+        raise BadInput(f"name a model ({shown(name)}) or give --params, not both")
     if args.kv_dtype is not None:
         raise BadInput("--kv-dtype has no effect on bare numbers; change --kv-bytes instead")
     params = _params(args.params, "--params")

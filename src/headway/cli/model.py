@@ -1,4 +1,4 @@
-"""`headway model`: what a model weighs, multiplies and keeps."""
+"""`headway model`: what a model weighs, multiplies and keeps; models side by side; KV techniques; matching a number."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ EPILOG = """\
   headway model deepseek-v3
   headway model path/to/config.json --contexts 1k,1M --kv-dtype fp8
   headway model llama-3.1-8b --set num_hidden_layers=64
+  headway model deepseek-v3 deepseek-v3.2 kimi-k3
+  headway model llama-3.1-70b --kv-techniques --on 8xh100-sxm --context 128k
+  headway model --matching kv_bytes=1667
 """
 
 
 def parser() -> Parser:
     """The options of `headway model`."""
     options = Parser("model", "Parameters part by part, KV cache and arithmetic per token, from a config.json.", EPILOG)
-    options.add_model_options()
+    options.add_model_options(several=True)
     options.add_argument("--contexts", default=CONTEXTS, metavar="LIST",
                          help=f"contexts at which to count reads and FLOP (default {CONTEXTS})")  # fmt: skip
     options.add_set_option("change a field of the config, such as num_hidden_layers=64")
@@ -28,39 +31,51 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Describe the model in text or JSON."""
+    """Describe a model, or several side by side, in text or JSON."""
     args = parser().read(arguments)
     contexts = axis(args.contexts, "tokens")
     listed = contexts if isinstance(contexts, list) else [contexts]
     if any(context < 0 or context > 1e30 for context in listed):
         raise BadInput(f"--contexts must be 0 or more, found {args.contexts}")
-    model = _changed(load_model_from(args), read_changes(args.changes))
+    changes = read_changes(args.changes)
+    models = [_changed(load_model_from(args, name), changes) for name in args.models or [None]]
     from headway.cli.output import print_json  # noqa: PLC0415
     from headway.explanation import explain  # noqa: PLC0415
     from headway.model.describe import describe  # noqa: PLC0415
 
-    described = describe(model, contexts)
+    described = [describe(model, contexts) for model in models]
     if args.json:
-        out = as_json(described)
-        print_json(out | ({"explanation": explain(described).splitlines()} if args.explain else {}))
+        out = [as_json(one) | ({"explanation": explain(one).splitlines()} if args.explain else {}) for one in described]
+        print_json({"models": out} if len(out) > 1 else out[0])
         return 0
-    print(as_text(described))
+    if len(described) > 1:
+        from headway.cli.model_table import side_by_side  # noqa: PLC0415
+
+        print(side_by_side(described))
+    else:
+        print(as_text(described[0]))
     if args.explain:
-        print(f"\n{explain(described)}")
+        print("".join(f"\n\n{one.model.name}\n{explain(one)}" if len(described) > 1 else f"\n{explain(one)}"
+                      for one in described))  # fmt: skip
     return 0
 
 
 def _changed(model: Any, changes: dict[str, str]) -> Any:
     """The model with fields of its config replaced."""
     from headway.errors import UnknownName  # noqa: PLC0415
-    from headway.model.config import changed_config  # noqa: PLC0415
+    from headway.model.config import changed_config, text_config  # noqa: PLC0415
 
     if changes and not model.config:
         raise BadInput("--set changes fields of a config; bare numbers have none")
     for name in changes:
-        if name not in model.config:
-            raise UnknownName("field of the config", name, model.config, where="headway catalog NAME --json has them")
+        if name not in model.config and name not in (known := text_config(model.config, model.name)[0]):
+            raise UnknownName("field of the config", name, known, where="headway catalog NAME --json has them")
     return changed_config(model, changes) if changes else model
+
+
+# Quantities of the worksheet that the JSON has, at the contexts asked for.
+AT_CONTEXTS = ("kv_stored_bytes", "kv_read_bytes_per_token", "flops_per_token", "prefill_kv_read_bytes_per_token",
+               "prefill_flops_per_token")  # fmt: skip
 
 
 def as_json(described: Any) -> dict[str, Any]:
@@ -78,9 +93,11 @@ def as_json(described: Any) -> dict[str, Any]:
         "weight_bytes": described.value("weight_bytes"),
         "kv_dtype": model.kv_dtype.name,
         "kv_bytes_per_token": model.kv_bytes_per_token,
+        "kv_window_bytes_per_token": model.kv_window_bytes_per_token,
+        "state_bytes_per_sequence": model.state_bytes,
         "contexts": described.value("context_tokens"),
     }
-    for name in ("kv_read_bytes_per_token", "flops_per_token"):
+    for name in AT_CONTEXTS:
         out[name] = described.value(name)
         if out[name] is None:
             out[f"{name}_reason"] = described.sheet[name].quantity.gap
@@ -88,9 +105,35 @@ def as_json(described: Any) -> dict[str, Any]:
         out["active_params_published_convention_reason"] = "the model is given by bare numbers"
     if model.kv_bytes_per_token is None:
         out["kv_bytes_per_token_reason"] = described.sheet["kv_bytes_per_token"].quantity.gap
+    out |= {
+        "beside": list(model.beside),
+        "mtp_modules": model.mtp_modules,
+        "mtp_params_estimate": model.mtp_params,
+        "assumed": list(model.assumed),
+    }
     if shape is not None:
-        out |= {"parts": shape.parts(), "active_parts": shape.active_parts(), "n_layers": shape.n_layers}
+        out |= {
+            "active_params_by_convention": shape.active_by_convention(),
+            "parts": shape.parts(),
+            "active_parts": shape.active_parts(),
+            "stored_as": {part: model.storage[part].dtype.name for part, count in shape.parts().items() if count},
+            "n_layers": shape.n_layers,
+            "cache": [_group(model, kept) for kept in shape.kept],
+        }
     return out
+
+
+def _group(model: Any, kept: Any) -> dict[str, Any]:
+    """A group of the cache: what it keeps, for how many tokens, and how many of them a token reads."""
+    import math  # noqa: PLC0415
+
+    size = model.kv_dtype.bytes_per_number
+    group: dict[str, Any] = {"group": kept.name, "keeps": kept.text, "bytes_per_token": kept.numbers * size}
+    for key, bound in (("stored_tokens", kept.stored_tokens), ("read_tokens", kept.read_tokens)):
+        group[key] = bound if math.isfinite(bound) else None
+        if group[key] is None:
+            group[f"{key}_reason"] = "as many as the context has"
+    return group
 
 
 def _name(model: Any) -> str:
@@ -106,39 +149,92 @@ def _stated(name: str) -> str:
     return f"; its makers say {stated}" if stated else ""
 
 
+def keeps(model: Any) -> str:
+    """What a token of the context keeps, in words."""
+    import math  # noqa: PLC0415
+
+    from headway.units import format_si  # noqa: PLC0415
+
+    kv, shape = model.kv_bytes_per_token, model.architecture
+    if kv is None:
+        return "each token keeps an unknown KV cache"
+    cache = "KV cache" + (f" in {model.kv_dtype.name}" if shape is not None else "")
+    said = [f"each token keeps {kv:,.0f} bytes of {cache}"] if kv or shape is None else []
+    for kept in shape.kept if shape else ():
+        if 0 < kept.stored_tokens < math.inf:
+            size = kept.numbers * model.kv_dtype.bytes_per_number
+            more = "more " if kv else ""
+            said.append(f"the newest {kept.stored_tokens:,.0f} tokens keep {size:,.0f} bytes {more}each")
+    if model.state_bytes:
+        said.append(f"a sequence keeps {format_si(model.state_bytes, 'B')} of state at any length")
+    return "; ".join(said) or "it keeps nothing of its context"
+
+
 def as_text(described: Any) -> str:
     """The answer in a sentence, the parts, and what a token costs at each context."""
-    import numpy as np  # noqa: PLC0415
-
     from headway.cli.output import table, wrapped  # noqa: PLC0415
     from headway.units import format_si  # noqa: PLC0415
 
     model, shape = described.model, described.model.architecture
-    kv = model.kv_bytes_per_token
-    keeps = "an unknown KV cache" if kv is None else f"{kv:,.0f} bytes of KV cache in {model.kv_dtype.name}"
     parts = [
         wrapped(
             f"{_name(model)} has {format_si(model.total_params, 'params', 4)}, of which a token multiplies "
             f"{format_si(model.active_params, 'params')}; it weighs {format_si(described.value('weight_bytes'), 'B')} "
-            f"({model.stored_as()}), and each token keeps {keeps}."
+            f"({model.stored_as()}). {keeps(model)[0].upper()}{keeps(model)[1:]}."
         )
     ]
-    if model.published_active_params is not None and model.published_active_params != model.active_params:
-        counted = f"{format_si(model.published_active_params, 'params')} are active {model.published_convention}"
-        parts.append(wrapped(f"Other conventions: {counted}{_stated(model.name)}."))
-    if model.mtp_note:
-        parts.append(wrapped(f"It has {model.mtp_note}."))
+    parts += [wrapped(sentence) for sentence in _remarks(model)]
     if shape is not None:
         active = shape.active_parts()
-        rows = [[name.replace("_", " "), f"{count:,}", f"{active[name]:,}"] for name, count in shape.parts().items()]
-        rows.append(["total", f"{model.total_params:,.0f}", f"{model.active_params:,.0f}"])
-        parts += ["", table(["part", "params", "multiplied per token"], rows, left=1)]
-    figures = (described.value(name) for name in ("kv_read_bytes_per_token", "flops_per_token"))
-    reads, flop = (None if figure is None else np.atleast_1d(figure) for figure in figures)
-    rows = [
-        [f"{c:,.0f}", "unknown" if reads is None else format_si(reads[i], "B"),
-         "unknown" if flop is None else format_si(flop[i], "FLOP")]
-        for i, c in enumerate(np.atleast_1d(described.value("context_tokens")))
-    ]  # fmt: skip
-    parts += ["", table(["context tokens", "KV read per token", "arithmetic per token"], rows)]
-    return "\n".join(parts)
+        rows = [
+            [name.replace("_", " "), f"{count:,}", f"{active[name]:,.0f}", model.storage[name].dtype.name]
+            for name, count in shape.parts().items()
+            if count
+        ]
+        rows.append(["total", f"{model.total_params:,.0f}", f"{model.active_params:,.0f}", ""])
+        parts += ["", table(["part", "params", "multiplied per token", "stored as"], rows, left=1)]
+    return "\n".join([*parts, "", _at_contexts(described)])
+
+
+def _remarks(model: Any) -> list[str]:
+    """Other conventions, what stands beside the text model, and what was assumed."""
+    from headway.units import format_si  # noqa: PLC0415
+
+    said = []
+    if model.architecture is not None and model.published_active_params is not None:
+        stated = _stated(model.name)
+        counts = {
+            name: format_si(value, "params")
+            for name, value in model.architecture.active_by_convention().items()
+            if value != model.active_params
+        }
+        if counts:
+            listed = ", ".join(f"{value} {name}" for name, value in counts.items())
+            said.append(f"Active parameters by other conventions: {listed}{stated}.")
+    if model.mtp_modules:
+        many = (f"{model.mtp_modules} multi-token-prediction module{'s' * (model.mtp_modules > 1)} "
+                f"(about {format_si(model.mtp_params, 'params')})")  # fmt: skip
+        said.append(f"Beside it and not counted: {', '.join([*model.beside, many])}.")
+    elif model.beside:
+        said.append(f"Beside it and not counted: {', '.join(model.beside)}.")
+    return said + [f"Assumed: {sentence}." for sentence in model.assumed]
+
+
+def _at_contexts(described: Any) -> str:
+    """A table of what a decoded token and a token of a prompt cost at each context."""
+    import numpy as np  # noqa: PLC0415
+
+    from headway.cli.output import table  # noqa: PLC0415
+    from headway.units import format_si  # noqa: PLC0415
+
+    contexts = np.atleast_1d(described.value("context_tokens"))
+    columns = []
+    for name, unit in zip(AT_CONTEXTS, ("B", "B", "FLOP", "B", "FLOP"), strict=True):
+        if name != "prefill_kv_read_bytes_per_token":
+            value = described.value(name)
+            figures = [None] * len(contexts) if value is None else np.broadcast_to(value, contexts.shape)
+            columns.append(["unknown" if figure is None else format_si(figure, unit) for figure in figures])
+    rows = [[f"{tokens:,.0f}", *row] for tokens, *row in zip(contexts, *columns, strict=True)]
+    heads = ["context tokens", "cache of a sequence", "read per decoded token", "arithmetic of it",
+             "of a prompt's token"]  # fmt: skip
+    return table(heads, rows)

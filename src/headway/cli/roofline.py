@@ -91,7 +91,7 @@ def ask(args: argparse.Namespace) -> Any:
     points = math.prod(len(values) for values in given.values() if isinstance(values, list))
     if points > MOST_POINTS:
         raise BadInput(f"that is {points:,} points together, more than {MOST_POINTS:,}; ask for fewer")
-    return roofline(load_model_from(args), on=args.on, **given, refine=args.refine, price=args.price,
+    return roofline(load_model_from(args, args.model), on=args.on, **given, refine=args.refine, price=args.price,
                     beyond_memory=args.beyond_memory, changes=changes)  # fmt: skip
 
 

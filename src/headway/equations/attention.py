@@ -258,3 +258,65 @@ def attention_balance_tokens(active_params: Array, pair_flop: Array, flop_per_pa
     4355.4...
     """
     return flop_per_param * active_params / pair_flop
+
+
+def state_flop(
+    n_layers: Array,
+    n_heads: Array,
+    k_head_dim: Array,
+    v_head_dim: Array,
+    products: Array,
+    *,
+    flop_per_multiply_add: Array = 2.0,
+) -> Array:
+    """Arithmetic of one token on the states of layers that keep no cache: linear attention, state spaces. [FLOP]
+
+        flop = flop_per_multiply_add * n_layers * n_heads * k_head_dim * v_head_dim * products
+
+    n_layers: layers that keep a state [layers]
+    n_heads: heads with a state each [1]
+    k_head_dim: width of a key, the rows of the state [1]
+    v_head_dim: width of a value, its columns [1]
+    products: times that each element is multiplied and added: write and read, 2; the delta rule, 3 [1]
+    flop_per_multiply_add: two [FLOP]
+
+    Source: arXiv 2006.16236 and 2412.06464 (secondary); the count is derived here.
+    Valid: the recurrent form of decode; decays are left out. A prefill in chunks works with matrices, and counts more.
+
+    >>> state_flop(48, 48, 128, 128, 3) / 1e6
+    226.492416
+    """
+    return flop_per_multiply_add * n_layers * n_heads * k_head_dim * v_head_dim * products
+
+
+def states_flop(batch: Array, pass_tokens: Array, state_flop: Array) -> Array:
+    """Arithmetic of a pass on recurrent states, which is the same at any context. [FLOP]
+
+        flop = batch * pass_tokens * state_flop
+
+    batch: sequences in the pass [sequences]
+    pass_tokens: new tokens of each sequence [tokens]
+    state_flop: arithmetic of one token on the states of all layers [FLOP]
+
+    Source: `state_flop`.
+
+    >>> states_flop(2, 10, 1e6)
+    20000000.0
+    """
+    return batch * pass_tokens * state_flop
+
+
+def groups_flop(first_flop: Array, second_flop: Array) -> Array:
+    """The arithmetic of two groups of layers together. [FLOP]
+
+        flop = first_flop + second_flop
+
+    first_flop: arithmetic of one group [FLOP]
+    second_flop: arithmetic of the other [FLOP]
+
+    Source: groups of layers follow each other.
+
+    >>> groups_flop(1e9, 2e9)
+    3000000000.0
+    """
+    return first_flop + second_flop

@@ -229,3 +229,97 @@ def token_cost_at_context_usd(
     weights_s = stream_time_s(weights_bytes, bandwidth_bytes_per_s)
     kv_s = stream_time_s(sequences * sequence_read_bytes, bandwidth_bytes_per_s)
     return pass_time_s(arithmetic_s, weights_s, kv_s) * usd_per_s / sequences
+
+
+def context_within_bytes(available_bytes: Array, saturated_bytes: Array, growing_bytes_per_token: Array) -> Array:
+    """Context at which a cache takes so many bytes, once some of its groups have reached their bounds. [tokens]
+
+        room = available_bytes - saturated_bytes
+        context = where(growing_bytes_per_token > 0, room / growing_bytes_per_token, where(room > 0, inf, 0))
+
+    available_bytes: bytes that the cache of one sequence may take [B]
+    saturated_bytes: bytes of the groups that grow no more: full windows, states [B]
+    growing_bytes_per_token: bytes by which the others grow with each token [B]
+
+    Source: derived here; a cache that is bounded group by group is concave in the context, so that the context is the
+    largest of these over the bounds (`longest_context`).
+
+    >>> float(context_within_bytes(1e9, 4e8, 32768)), float(context_within_bytes(1e9, 4e8, 0))
+    (18310.546875, inf)
+    """
+    xp = namespace(available_bytes, saturated_bytes, growing_bytes_per_token)
+    room, growth = arrays(xp, available_bytes - saturated_bytes, growing_bytes_per_token)
+    grows = growth > 0
+    steady = xp.where(room > 0, xp.inf, xp.zeros_like(room))
+    return xp.where(grows, room / xp.where(grows, growth, xp.ones_like(growth)), steady)
+
+
+def longest_context(first_tokens: Array, second_tokens: Array) -> Array:
+    """The larger of two contexts, and none below zero. [tokens]
+
+        context = max(first_tokens, second_tokens, 0)
+
+    first_tokens: a context [tokens]
+    second_tokens: another [tokens]
+
+    Source: `context_within_bytes`, over the bounds of a cache.
+
+    >>> float(longest_context(4096, 1024))
+    4096.0
+    """
+    xp = namespace(first_tokens, second_tokens)
+    first, second = arrays(xp, first_tokens, second_tokens)
+    return xp.maximum(xp.maximum(first, second), xp.zeros_like(first))
+
+
+def share_per_sequence_bytes(memory_bytes: Array, weights_bytes: Array, batch: Array) -> Array:
+    """Memory beside the weights that each sequence of a batch may take. [B]
+
+        bytes = (max(memory_bytes, weights_bytes) - weights_bytes) / batch
+
+    memory_bytes: usable memory of all chips that share the weights [B]
+    weights_bytes: weights stored, replicas included [B]
+    batch: sequences in memory [sequences]
+
+    Source: lecture 01:33:02.
+
+    >>> float(share_per_sequence_bytes(640e9, 140e9, 50))
+    10000000000.0
+    """
+    xp = namespace(memory_bytes, weights_bytes, batch)
+    memory, weights = arrays(xp, memory_bytes, weights_bytes)
+    return (xp.maximum(memory, weights) - weights) / batch
+
+
+def context_before_pass(tokens: Array, pass_tokens: Array) -> Array:
+    """Whole tokens of context that leave room for the tokens of the pass. [tokens]
+
+        context = -ceil(-max(tokens - pass_tokens, 0))
+
+    tokens: tokens that fit in all [tokens]
+    pass_tokens: new tokens of each sequence [tokens]
+
+    Source: what a pass computes it also stores.
+
+    >>> float(context_before_pass(4096.5, 1))
+    4095.0
+    """
+    xp = namespace(tokens, pass_tokens)
+    (room,) = arrays(xp, tokens - pass_tokens)
+    return xp.floor(xp.maximum(room, xp.zeros_like(room)))
+
+
+def bytes_in_time(seconds: Array, bandwidth_bytes_per_s: Array) -> Array:
+    """Bytes that a bandwidth moves in a time. [B]
+
+        bytes = seconds * bandwidth_bytes_per_s
+
+    seconds: time to move them in [s]
+    bandwidth_bytes_per_s: memory bandwidth [B/s]
+
+    Source: lecture 00:00:00.
+
+    >>> bytes_in_time(0.02, 8e12) / 1e9
+    160.0
+    """
+    return seconds * bandwidth_bytes_per_s

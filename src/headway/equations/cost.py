@@ -173,6 +173,22 @@ def nodes_needed(tokens: Array, period_s: Array, node_tokens_per_s: Array) -> Ar
     return tokens / (period_s * node_tokens_per_s)
 
 
+def fleet_nodes(prefill_nodes: Array, decode_nodes: Array) -> Array:
+    """Nodes of a fleet whose prefill and decode run on nodes of their own. [1]
+
+        nodes = prefill_nodes + decode_nodes
+
+    prefill_nodes: nodes at work on prompts, on average [1]
+    decode_nodes: nodes at work on output, on average [1]
+
+    Source: DeepSeek day 6.
+
+    >>> round(fleet_nodes(nodes_needed(608e9, 86400, 73.7e3), nodes_needed(168e9, 86400, 14.8e3)), 1)
+    226.9
+    """
+    return prefill_nodes + decode_nodes
+
+
 def fleet_cost_usd(nodes: Array, chips_per_node: Array, chip_usd_per_s: Array, period_s: Array) -> Array:
     """Rent of a fleet over a period. [USD]
 

@@ -337,3 +337,84 @@ def sqrt_stored_bytes(context_tokens: Array, entries_per_stride: Array, kv_bytes
     context, product = arrays(xp, context_tokens, entries_per_stride * context_tokens)
     index = xp.where(context > 4 * entries_per_stride, xp.sqrt(product), xp.zeros_like(product))
     return (context + index) * kv_bytes_per_token
+
+
+def groups_bytes(first_bytes: Array, second_bytes: Array) -> Array:
+    """Two groups of a cache together, such as global and local layers, or a cache and a state. [B]
+
+        bytes = first_bytes + second_bytes
+
+    first_bytes: bytes of one group [B]
+    second_bytes: bytes of the other [B]
+
+    Source: groups of layers keep their numbers side by side.
+
+    >>> groups_bytes(4096, 20480)
+    24576
+    """
+    return first_bytes + second_bytes
+
+
+def batch_bytes(batch: Array, sequence_bytes: Array) -> Array:
+    """Bytes that a pass moves for the caches and states of all its sequences. [B]
+
+        bytes = batch * sequence_bytes
+
+    batch: sequences in the pass [sequences]
+    sequence_bytes: bytes moved for one sequence [B]
+
+    Source: lecture 00:00:00; no two sequences share a cache.
+
+    >>> batch_bytes(64, 2048.0)
+    131072.0
+    """
+    return batch * sequence_bytes
+
+
+def state_traffic_bytes(state_bytes: Array) -> Array:
+    """Bytes that a pass moves for the recurrent state of one sequence: read at its start, written at its end. [B]
+
+        bytes = 2 * state_bytes
+
+    state_bytes: state of one sequence [B]
+
+    Source: derived here.
+    Valid: a pass that keeps the state on the chip between its tokens.
+
+    >>> state_traffic_bytes(1e6)
+    2000000.0
+    """
+    return 2 * state_bytes
+
+
+def share_of_token_bytes(sequence_bytes: Array, tokens: Array) -> Array:
+    """Bytes for each token of what a sequence stores or a pass reads once. [B]
+
+        bytes = sequence_bytes / tokens
+
+    sequence_bytes: bytes of the sequence [B]
+    tokens: its tokens [tokens]
+
+    Source: a mean over the sequence.
+    Valid: a prefill in one pass whose kernel reads each key and value once; smaller chunks read the cache again.
+
+    >>> share_of_token_bytes(4.2e9, 60000)
+    70000.0
+    """
+    return sequence_bytes / tokens
+
+
+def chosen_tokens(selected_tokens: Array, pass_tokens: Array) -> Array:
+    """Most tokens that the new tokens of one sequence choose together under top-k attention. [tokens]
+
+        tokens = selected_tokens * pass_tokens
+
+    selected_tokens: tokens that one query chooses (k) [tokens]
+    pass_tokens: new tokens of each sequence, each of which chooses for itself [tokens]
+
+    Source: arXiv 2512.02556; the bound is derived here, for choices that have nothing in common.
+
+    >>> chosen_tokens(2048, 4)
+    8192
+    """
+    return selected_tokens * pass_tokens

@@ -38,6 +38,54 @@ def routed_params(moe_layers: Array, n_experts: Array, d_model: Array, d_expert:
     return moe_layers * n_experts * matrices * d_model * d_expert
 
 
+def sparsity(n_experts: Array, experts_per_token: Array) -> Array:
+    """Routed experts of a layer for each one that a token uses. [1]
+
+        sparsity = n_experts / experts_per_token
+
+    n_experts: routed experts per layer [experts]
+    experts_per_token: routed experts that one token uses [experts]
+
+    Source: arXiv 2507.20534 (Kimi K2: 384 experts, 8 of them for each token).
+
+    >>> sparsity(384, 8)
+    48.0
+    """
+    return n_experts / experts_per_token
+
+
+def rest_params(total_params: Array, routed_params: Array) -> Array:
+    """Parameters that every token uses, the looked-up embedding counted in: all but the routed experts. [params]
+
+        params = total_params - routed_params
+
+    total_params: parameters of the model [params]
+    routed_params: parameters of all routed experts [params]
+
+    Source: definition.
+
+    >>> rest_params(671e9, 653.9e9) / 1e9
+    17.1...
+    """
+    return total_params - routed_params
+
+
+def routed_copies(tokens: Array, experts_per_token: Array) -> Array:
+    """Copies of tokens that a layer sends to its routed experts, one for each expert that a token uses. [tokens]
+
+        copies = tokens * experts_per_token
+
+    tokens: tokens that the pass carries, all sequences together [tokens]
+    experts_per_token: routed experts that one token uses [experts]
+
+    Source: definition.
+
+    >>> routed_copies(2400, 8)
+    19200
+    """
+    return tokens * experts_per_token
+
+
 def hit_probability(tokens: Array, n_experts: Array, experts_per_token: Array) -> Array:
     """Probability that a given expert is chosen by at least one token of a pass. [1]
 
@@ -190,6 +238,28 @@ def all_to_all_bytes(
     172032
     """
     return copies_per_token * d_model * (dispatch_bytes_per_element + combine_bytes_per_element)
+
+
+def experts_at_loss(loss: Array, few_experts: Array, loss_few: Array, many_experts: Array, loss_many: Array) -> Array:
+    """Experts with which a model reaches a loss, read off between two measured counts of experts. [experts]
+
+        reached = (loss_few - loss) / (loss_few - loss_many)
+        experts = few_experts * (many_experts / few_experts)**reached
+
+    loss: loss to reach, in nats per token [1]
+    few_experts: the smaller count of experts that was measured [experts]
+    loss_few: loss with it, in nats per token [1]
+    many_experts: the larger count that was measured [experts]
+    loss_many: loss with it, in nats per token [1]
+
+    Source: a straight line of loss over the logarithm of the expert count; derived here.
+    Valid: the loss to reach lies between the two that were measured.
+
+    >>> round(experts_at_loss(2.2420, 32, 2.2499, 64, 2.2108), 1)
+    36.8
+    """
+    reached = (loss_few - loss) / (loss_few - loss_many)
+    return few_experts * (many_experts / few_experts) ** reached
 
 
 def _mean_of_largest(trials: int, probability: Array, draws: Array) -> Array:

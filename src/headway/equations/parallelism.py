@@ -221,6 +221,25 @@ def racks_slowdown_every_copy(racks: Array, scaleup_over_scaleout: Array) -> Arr
     return xp.maximum(1 / racks, ratio * (1 - 1 / racks))
 
 
+def slow_links_slowdown(racks: Array, scaleup_over_scaleout: Array, experts_per_token: Array) -> Array:
+    """Time of the slow links alone, one copy for each remote rack, over that of the layer on one rack. [1]
+
+        visited = (racks - 1) * (1 - (1 - 1 / racks)**experts_per_token)
+        ratio = scaleup_over_scaleout * visited / experts_per_token
+
+    racks: racks that share the experts of a layer [1]
+    scaleup_over_scaleout: fast bandwidth over slow bandwidth, per chip [1]
+    experts_per_token: experts that a token chooses [experts]
+
+    Source: derived here from the node-limited routing of arXiv 2412.19437 §3.2.2.
+    Valid: as for `racks_slowdown_one_copy`, which takes the longer of these links and the fast ones.
+
+    >>> slow_links_slowdown(2, 8, 8)
+    0.99609375
+    """
+    return scaleup_over_scaleout * remote_racks_per_token(racks, experts_per_token) / experts_per_token
+
+
 def racks_slowdown_one_copy(racks: Array, scaleup_over_scaleout: Array, experts_per_token: Array) -> Array:
     """Expert layer over several racks, one copy for each remote rack and forwarded inside it, relative to one rack. [1]
 
@@ -238,7 +257,7 @@ def racks_slowdown_one_copy(racks: Array, scaleup_over_scaleout: Array, experts_
     >>> round(float(racks_slowdown_one_copy(2, 18, 8)), 2)
     2.24
     """
-    slow = scaleup_over_scaleout * remote_racks_per_token(racks, experts_per_token) / experts_per_token
+    slow = slow_links_slowdown(racks, scaleup_over_scaleout, experts_per_token)
     xp = namespace(slow)
     return xp.maximum(*arrays(xp, 1.0, slow))
 

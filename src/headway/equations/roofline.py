@@ -431,3 +431,19 @@ def balance_context(flop_per_sequence: Array, flop_per_s: Array, kv_bytes_per_to
     333333.3...
     """
     return flop_per_sequence / flop_per_s * bandwidth_bytes_per_s / kv_bytes_per_token
+
+
+def flop_per_token(pass_flop: Array, tokens: Array) -> Array:
+    """Arithmetic of a pass for each of its tokens. [FLOP]
+
+        flop = pass_flop / tokens
+
+    pass_flop: arithmetic of the pass [FLOP]
+    tokens: new tokens in the pass [tokens]
+
+    Source: a mean over the pass; late tokens attend to more than early ones.
+
+    >>> flop_per_token(8e12, 4)
+    2000000000000.0
+    """
+    return pass_flop / tokens

@@ -6,137 +6,132 @@ numbers. Either way it ends as the same named quantities on a worksheet, each wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from headway.errors import BadInput
+from headway.model.architecture import Architecture
 from headway.model.dtypes import Dtype, dtype
-from headway.model.layers import Layers, MixtureOfExperts
+from headway.model.kept import Kept
+from headway.model.storage import WIDE_PARTS, Stored, plain
 from headway.provenance import Origin, Quantity, Reference
 
 DEFAULT_DTYPE = "bf16"  # of weights and KV where neither the checkpoint nor the user says
-DEFAULT_KV_DTYPE = "bf16"
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The shape of a decoder: runs of layers between an embedding and a head."""
-
-    hidden_size: int
-    vocab_size: int
-    tied_embeddings: bool
-    layers: tuple[Layers, ...]
-
-    @property
-    def n_layers(self) -> int:
-        """Layers in all."""
-        return sum(run.count for run in self.layers)
-
-    @property
-    def moe_layers(self) -> int:
-        """Layers that route tokens to experts."""
-        return sum(run.count for run in self.layers if isinstance(run.feed_forward, MixtureOfExperts))
-
-    @property
-    def experts(self) -> MixtureOfExperts | None:
-        """The routed block, if there is one."""
-        blocks = [run.feed_forward for run in self.layers]
-        return next((block for block in blocks if isinstance(block, MixtureOfExperts)), None)
-
-    def parts(self) -> dict[str, int]:
-        """Parameters part by part; they sum to the total."""
-        count = dict.fromkeys(
-            ("embedding", "lm_head", "attention", "dense_mlp", "routed_experts", "shared_experts", "router", "norm"), 0
-        )
-        count["embedding"] = self.vocab_size * self.hidden_size
-        count["lm_head"] = 0 if self.tied_embeddings else self.vocab_size * self.hidden_size
-        count["norm"] = self.hidden_size
-        for run in self.layers:
-            count["attention"] += run.count * run.attention.params
-            count["norm"] += run.count * run.norm_params
-            block = run.feed_forward
-            if isinstance(block, MixtureOfExperts):
-                count["routed_experts"] += run.count * block.routed_params
-                count["shared_experts"] += run.count * block.shared_params
-                count["router"] += run.count * block.router_params
-            else:
-                count["dense_mlp"] += run.count * block.params
-        return count
-
-    def active_parts(self) -> dict[str, int]:
-        """Parameters that one token multiplies: of the routed experts its own, of an untied embedding none."""
-        count = self.parts()
-        count["routed_experts"] = sum(
-            run.count * run.feed_forward.experts_per_token * run.feed_forward.expert_params
-            for run in self.layers
-            if isinstance(run.feed_forward, MixtureOfExperts)
-        )
-        if not self.tied_embeddings:
-            count["embedding"] = 0  # looked up, one row a token
-        return count
-
-    @property
-    def kv_numbers_per_token(self) -> int:
-        """Numbers that the cache keeps for one token, all layers."""
-        return sum(run.count * run.attention.kv_numbers_per_token for run in self.layers)
-
-    def over_layers(self, figure: str) -> float:
-        """A figure of the attention (`pair_flop`, `expanded_pair_flop`, `expansion_flop`) summed over all layers."""
-        return float(sum(run.count * getattr(run.attention, figure) for run in self.layers))
-
-
-# Parts that quantised checkpoints leave in the wide format (the `modules_to_not_convert` of published fp8 configs).
-WIDE_PARTS = ("embedding", "lm_head", "router", "norm")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model with its name, its parameter counts, the formats it is stored in, and where all that was read."""
+    """A model with its name, its parameter counts, the formats it is stored in, and where all that was read.
+
+    `beside` names what stands beside the text model and is not counted; `assumed` what neither the config nor the
+    family says.
+    """
 
     name: str
     total_params: float
     active_params: float
     origin: Origin
-    weight_dtype: Dtype = field(default_factory=lambda: dtype(DEFAULT_DTYPE))
-    wide_dtype: Dtype = field(default_factory=lambda: dtype(DEFAULT_DTYPE))
-    kv_dtype: Dtype = field(default_factory=lambda: dtype(DEFAULT_KV_DTYPE))
-    scale_bytes_per_param: float = 0.0
+    storage: Mapping[str, Stored] = field(default_factory=lambda: plain(dtype(DEFAULT_DTYPE)))
+    kv_dtype: Dtype = field(default_factory=lambda: dtype(DEFAULT_DTYPE))
     architecture: Architecture | None = None
     bare_kv_bytes_per_token: float | None = None
-    published_active_params: float | None = None
     published_convention: str = ""
-    mtp_note: str = ""
-    positions: int | None = None
+    beside: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    mtp_modules: int = 0
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def positions(self) -> int | None:
+        """The longest sequence that the config allows."""
+        return self.architecture.positions if self.architecture else None
 
     @property
     def lookup_params(self) -> float:
         """Parameters that are looked up and neither multiplied nor streamed: an untied input embedding."""
+        return float(self.architecture.looked_up) if self.architecture else 0.0
+
+    @property
+    def published_active_params(self) -> float | None:
+        """Active parameters as the makers count them, where they were seen to; else with embeddings."""
         shape = self.architecture
-        return 0.0 if shape is None or shape.tied_embeddings else float(shape.parts()["embedding"])
+        return None if shape is None else shape.active_by_convention()[self.published_convention]
+
+    @property
+    def mtp_params(self) -> float:
+        """About what the multi-token-prediction modules hold beside the model, embedding and head being shared.
+
+        A module is taken for a layer like the model's largest, a projection of two hidden states to one, and three
+        norms: the form of DeepSeek-V3 (arXiv 2412.19437 §2.2).
+        """
+        if self.architecture is None:
+            return 0.0
+        hidden = self.architecture.hidden_size
+        return float(self.mtp_modules * (self.architecture.largest_layer_params + 2 * hidden**2 + 3 * hidden))
+
+    @property
+    def weight_dtype(self) -> Dtype:
+        """The format of most weights, which says at what rate they are multiplied."""
+        if self.architecture is None:
+            return self.storage["dense_mlp"].dtype
+        held: dict[str, int] = {}
+        for part, params in self.architecture.parts().items():
+            name = self.storage[part].dtype.name
+            held[name] = held.get(name, 0) + params
+        return dtype(max(held, key=lambda name: held[name]))
+
+    @property
+    def wide_dtype(self) -> Dtype:
+        """The format of what is not quantised."""
+        return self.storage["embedding"].dtype
 
     @property
     def weight_bytes(self) -> float:
         """Bytes of all weights as stored, part by part in its own format."""
-        return self.read_weight_bytes + self.lookup_params * self.wide_dtype.bytes_per_number
+        return self.read_weight_bytes + self.lookup_params * self.storage["embedding"].bytes_per_param
 
     @property
     def read_weight_bytes(self) -> float:
-        """Bytes of the weights that a pass streams: all but a looked-up embedding."""
-        narrow = self.weight_dtype.bytes_per_number + self.scale_bytes_per_param
+        """Bytes of the weights that a pass streams: all but what is looked up."""
         if self.architecture is None:
-            return self.total_params * narrow
-        parts = self.architecture.parts()
-        wide = sum(parts[part] for part in WIDE_PARTS) - self.lookup_params
-        return wide * self.wide_dtype.bytes_per_number + (self.total_params - self.lookup_params - wide) * narrow
+            return self.total_params * self.storage["dense_mlp"].bytes_per_param
+        parts = dict(self.architecture.parts())
+        parts["embedding"] -= self.architecture.looked_up
+        return float(sum(params * self.storage[part].bytes_per_param for part, params in parts.items()))
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """The groups of the cache; one that grows with every token for bare numbers that say how."""
+        if self.architecture is not None:
+            return self.architecture.kept
+        kv = self.bare_kv_bytes_per_token
+        return () if kv is None else (Kept(kv / self.kv_dtype.bytes_per_number, 0.0, "as stated"),)
+
+    @property
+    def cache_is_plain(self) -> bool:
+        """Whether the cache is one group that grows with every token and is read as a whole."""
+        shape = self.architecture
+        return shape is None or (len(shape.kept) == 1 and shape.kept[0].name == "full" and not shape.states)
 
     @property
     def kv_bytes_per_token(self) -> float | None:
-        """Bytes of KV cache that one token keeps, all layers; None for bare numbers that do not say."""
+        """Bytes by which the cache grows with each token, all layers that no window bounds; None if not known."""
         if self.architecture is None:
             return self.bare_kv_bytes_per_token
         return self.architecture.kv_numbers_per_token * self.kv_dtype.bytes_per_number
+
+    @property
+    def kv_window_bytes_per_token(self) -> float:
+        """Bytes that a token keeps beside them while it is within the windows."""
+        shape = self.architecture
+        return shape.window_numbers_per_token * self.kv_dtype.bytes_per_number if shape else 0.0
+
+    @property
+    def state_bytes(self) -> float:
+        """Bytes of recurrent state that a sequence keeps at any length."""
+        return self.architecture.state_bytes if self.architecture else 0.0
 
     def quantities(self) -> list[Quantity]:
         """The model as named quantities for a worksheet."""
@@ -144,14 +139,42 @@ class Model:
         wide = Origin("config", f"{self.wide_dtype.name}, the format of the checkpoint's unquantised parts")
         stored = self.read_weight_bytes / read
         return [
-            Quantity("total_params", self.total_params, "params", self._noted(self._made_of())),
-            Quantity("lookup_params", self.lookup_params, "params", self._noted("the untied input embedding")),
-            Quantity("active_params", self.active_params, "params", self._noted("parameters that a token multiplies")),
-            Quantity("weight_bytes_per_param", stored, "B", self._noted(self.stored_as())),
-            Quantity("lookup_bytes_per_param", self.wide_dtype.bytes_per_number, "B", wide),
-            self._or_gap("kv_bytes_per_token", self.kv_bytes_per_token, "B", "supply --kv-bytes", self._kept_as()),
+            Quantity("total_params", self.total_params, "params", self.noted(self._made_of())),
+            Quantity("lookup_params", self.lookup_params, "params", self.noted("looked up: the input embedding")),
+            Quantity("active_params", self.active_params, "params", self.noted("parameters that a token multiplies")),
+            Quantity("weight_bytes_per_param", stored, "B", self.noted(self.stored_as())),
+            Quantity("lookup_bytes_per_param", self.storage["embedding"].bytes_per_param, "B", wide),
+            *self._cache(),
             *self._of_the_architecture(),
         ]  # fmt: skip
+
+    def _cache(self) -> list[Quantity]:
+        """What the cache keeps for a token; of a cache that is not plain, each group and the states."""
+        if self.cache_is_plain:
+            note = " + ".join(f"{kept.text} x {self._number()}" for kept in self.kept) if self.architecture else ""
+            return [self._or_gap("kv_bytes_per_token", self.kv_bytes_per_token, "B", "supply --kv-bytes", note)]
+        rows = []
+        for kept in self.kept:
+            size = kept.numbers * self.kv_dtype.bytes_per_number
+            rows.append(Quantity(self.bytes_name(kept), size, "B", self.noted(f"{kept.text} x {self._number()}")))
+            if math.isfinite(kept.bound):
+                rows.append(
+                    Quantity(f"{kept.name}_tokens", kept.bound, "tokens", self.noted("as many as a token reads"))
+                )
+        assert self.architecture is not None
+        states = " + ".join(state.text for state in self.architecture.states)
+        if self.state_bytes:
+            rows.append(Quantity("state_bytes", self.state_bytes, "B", self.noted(states)))
+        return rows
+
+    def bytes_name(self, kept: Kept) -> str:
+        """What the bytes for a token of a group are called; the only group that grows has no name of its own."""
+        growing = [group for group in self.kept if not math.isfinite(group.stored_tokens)]
+        return "kv_bytes_per_token" if growing == [kept] else f"{kept.name}_kv_bytes_per_token"
+
+    def figure_name(self, kept: Kept, figure: str) -> str:
+        """What the arithmetic of a group is called; that of a plain cache has no name of its own."""
+        return figure if self.cache_is_plain else f"{kept.name}_{figure}"
 
     def _of_the_architecture(self) -> list[Quantity]:
         """What only an architecture tells; gaps where the model is bare numbers, or has no experts."""
@@ -166,41 +189,73 @@ class Model:
             ("moe_layers", float(shape.moe_layers) if shape else None, "layers", why),
             ("n_layers", float(shape.n_layers) if shape else None, "layers", why),
             ("hidden_size", float(shape.hidden_size) if shape else None, "1", why),
+            ("expert_input_size", float(block.expert_input_size) if block else None, "1", dense),
         ]
-        for name, figure in (("pair_flop", "pair_flop"), ("expanded_pair_flop", "expanded_pair_flop"),
-                             ("expansion_flop_per_token", "expansion_flop")):  # fmt: skip
-            rows.append((name, shape.over_layers(figure) if shape else None, "FLOP", why))
-        return [self._or_gap(name, value, unit, reason) for name, value, unit, reason in rows]
+        return [self._or_gap(name, value, unit, reason) for name, value, unit, reason in [*rows, *self._flop(why)]]
+
+    def _flop(self, why: str) -> list[tuple[str, float | None, str, str]]:
+        """Arithmetic of attention for a pair of tokens, of each group, and of the states."""
+        figures = ("pair_flop", "expanded_pair_flop", "expansion_flop")
+        if self.architecture is None:
+            return [(f"{figure}{_PER_TOKEN.get(figure, '')}", None, "FLOP", why) for figure in figures]
+        rows: list[tuple[str, float | None, str, str]] = [
+            (self.figure_name(kept, f"{figure}{_PER_TOKEN.get(figure, '')}"), getattr(kept, figure), "FLOP", why)
+            for kept in self.kept
+            for figure in figures
+        ]
+        if self.state_bytes:
+            rows.append(("state_flop", float(sum(state.flop for state in self.architecture.states)), "FLOP", why))
+        return rows
 
     def _or_gap(self, name: str, value: float | None, unit: str, why: str, note: str = "") -> Quantity:
         gap = "" if value is not None else f"{name} of {self.name} is not known: {why}"
-        return Quantity(name, value, unit, self._noted(note), gap)
+        return Quantity(name, value, unit, self.noted(note), gap)
 
     def _made_of(self) -> str:
         """The sum that the total is."""
         parts = self.architecture.parts() if self.architecture else {}
         return " + ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in parts.items() if count)
 
-    def _kept_as(self) -> str:
-        """The product that the KV cache of a token is."""
-        stored = f"{self.kv_dtype.bytes_per_number:g} B ({self.kv_dtype.name})"
-        runs = self.architecture.layers if self.architecture else ()
-        layers: dict[str, int] = {}
-        for run in runs:
-            layers[run.attention.kept] = layers.get(run.attention.kept, 0) + run.count
-        return " + ".join(f"{count} layers x {kept} x {stored}" for kept, count in layers.items())
+    def _number(self) -> str:
+        return f"{self.kv_dtype.bytes_per_number:g} B ({self.kv_dtype.name})"
 
     def stored_as(self) -> str:
         """The formats of the weights in words."""
-        if self.architecture is None or self.weight_dtype == self.wide_dtype:
+        if self.architecture is None:
             return f"weights in {self.weight_dtype.name}"
-        return (
-            f"linear weights in {self.weight_dtype.name} with their scales; "
-            f"embedding, head, router and norms in {self.wide_dtype.name}"
-        )
+        present = [part for part, params in self.architecture.parts().items() if params]
+        formats: dict[str, list[str]] = {}
+        for part in present:
+            formats.setdefault(self.storage[part].dtype.name, []).append(_WORDS[part])
+        if len(formats) == 1:
+            return f"weights in {next(iter(formats))}"
+        ordered = sorted(formats, key=lambda name: name == self.wide_dtype.name)
+        narrow = [f"{_listed(formats[name])} in {name}" for name in ordered[:-1]]
+        return f"{'; '.join(narrow)}; the rest in {ordered[-1]}"
 
-    def _noted(self, note: str) -> Origin:
+    def noted(self, note: str) -> Origin:
+        """The model's origin with a remark."""
         return Origin(self.origin.kind, self.origin.where, self.origin.references, note)
+
+
+_WORDS = {"embedding": "embedding", "lm_head": "head", "attention": "attention", "dense_mlp": "dense blocks",
+          "routed_experts": "routed experts", "shared_experts": "shared experts", "router": "routers",
+          "norm": "norms"}  # fmt: skip
+
+
+_PER_TOKEN = {"expansion_flop": "_per_token"}
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def stored_in(model: Model, name: str) -> dict[str, Stored]:
+    """The storage of a model whose linear weights are in another format; what is wide is no narrower than they."""
+    asked = dtype(name)
+    stored = Stored(asked, asked.bytes_per_number)
+    narrow = asked.bytes_per_number < model.wide_dtype.bytes_per_number
+    return {part: old if narrow and part in WIDE_PARTS else stored for part, old in model.storage.items()}
 
 
 def bare_model(
@@ -216,7 +271,7 @@ def bare_model(
         total_params=total_params,
         active_params=active,
         origin=Origin("user", "--params, --active and --kv-bytes"),
-        weight_dtype=dtype(weight_dtype or DEFAULT_DTYPE),
+        storage=plain(dtype(weight_dtype or DEFAULT_DTYPE)),
         bare_kv_bytes_per_token=kv_bytes_per_token,
     )
 

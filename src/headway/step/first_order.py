@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from headway.equations import attention, collectives, context, cost, moe, parallelism, roofline, throughput
+from headway.equations import collectives, context, cost, kv_variants, moe, parallelism, roofline, throughput
 from headway.errors import Infeasible, MissingFact, UnknownName, neighbours
 from headway.hardware import MOST_CHIPS, System
+from headway.model.cache import write_attention_flop, write_context_within, write_read, write_stored
 from headway.model.model import Model
 from headway.provenance import Origin, Quantity, Worksheet
 from headway.step.question import AXES, REFINEMENTS, Question, given
@@ -172,12 +173,12 @@ def evaluate(model: Model, system: System, question: Question | None = None,
 def _compute(sheet: Worksheet, model: Model, system: System, asked: Question) -> None:
     """Write the whole pass down, each part from the ones before."""
     _machine(sheet)
-    _arithmetic(sheet, asked)
+    _arithmetic(sheet, model, asked)
     _traffic(sheet, model, system, asked)
-    _memory(sheet)
+    _memory(sheet, model)
     sheet.compute("step_s", roofline.pass_time_s, "s", "t_compute_s t_weights_s t_kv_s t_comm_s t_overhead_s",
                   unmeasured(_WHY_NO_INTERVAL))  # fmt: skip
-    _consequences(sheet)
+    _consequences(sheet, model)
 
 
 def _machine(sheet: Worksheet) -> None:
@@ -192,8 +193,8 @@ def _machine(sheet: Worksheet) -> None:
     ])  # fmt: skip
 
 
-def _arithmetic(sheet: Worksheet, asked: Question) -> None:
-    flop, of_one = _flop(sheet, asked, "batch", ""), _flop(sheet, asked, "one_sequence", "_per_sequence")
+def _arithmetic(sheet: Worksheet, model: Model, asked: Question) -> None:
+    flop, of_one = (_flop(sheet, model, asked, *of) for of in (("batch", ""), ("one_sequence", "_per_sequence")))
     sheet.compute_all([
         ("t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s=system_flop_per_s"),
         ("t_compute_per_sequence_s", roofline.compute_time_s, "s", f"flop={of_one} flop_per_s=system_flop_per_s"),
@@ -201,25 +202,15 @@ def _arithmetic(sheet: Worksheet, asked: Question) -> None:
     ])  # fmt: skip
 
 
-def _flop(sheet: Worksheet, asked: Question, batch: str, suffix: str) -> str:
+def _flop(sheet: Worksheet, model: Model, asked: Question, batch: str, suffix: str) -> str:
     """Write down the arithmetic of a batch, with attention if asked; the name of the quantity that has it all."""
     matmul = f"matmul_flop{suffix}"
     sheet.compute(matmul, roofline.matmul_flop, "FLOP", f"batch={batch} pass_tokens active_params")
     if "attention" not in asked.refine:
         return matmul
-    if "attended_tokens" not in sheet:
-        sheet.compute("attended_tokens", attention.mean_attended_tokens, "tokens", "pass_tokens context_tokens")
-    latent, expanded, expansion = (f"{name}_flop{suffix}" for name in ("latent", "expanded", "expansion"))
-    sheet.compute_all([
-        (latent, attention.attention_flop, "FLOP", f"batch={batch} pass_tokens attended_tokens pair_flop"),
-        (expanded, attention.attention_flop, "FLOP",
-         f"batch={batch} pass_tokens attended_tokens pair_flop=expanded_pair_flop"),
-        (expansion, attention.expansion_flop, "FLOP", f"batch={batch} context_tokens expansion_flop_per_token"),
-        (f"attention_flop{suffix}", attention.cheaper_attention_flop, "FLOP",
-         f"latent_flop={latent} expanded_flop={expanded} expansion_flop={expansion}"),
-        (f"pass_flop{suffix}", roofline.pass_flop, "FLOP",
-         f"matmul_flop={matmul} attention_flop=attention_flop{suffix}"),
-    ])  # fmt: skip
+    write_attention_flop(sheet, model, batch, suffix=suffix)
+    sheet.compute(f"pass_flop{suffix}", roofline.pass_flop, "FLOP",
+                  f"matmul_flop={matmul} attention_flop=attention_flop{suffix}")  # fmt: skip
     return f"pass_flop{suffix}"
 
 
@@ -243,17 +234,28 @@ def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) ->
         ("weights_bytes", roofline.weights_bytes, "B", f"read_params={read} weight_bytes_per_param"),
         ("t_weights_s", roofline.stream_time_s, "s",
          "bytes_read=weights_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
-        ("kv_bytes", roofline.kv_bytes, "B", "batch context_tokens kv_bytes_per_token"),
+    ])  # fmt: skip
+    _kv_traffic(sheet, model)
+    sheet.compute_all([
         ("t_kv_s", roofline.stream_time_s, "s",
          "bytes_read=kv_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
-    ])  # fmt: skip
-    sheet.compute_all([
-        ("kv_bytes_per_sequence", roofline.kv_bytes, "B", "batch=one_sequence context_tokens kv_bytes_per_token"),
         ("t_kv_per_sequence_s", roofline.stream_time_s, "s",
          "bytes_read=kv_bytes_per_sequence bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
     ])  # fmt: skip
     if "communication" in asked.refine and system.chips > 1:
         _communication(sheet, model, system)
+
+
+def _kv_traffic(sheet: Worksheet, model: Model) -> None:
+    """Bytes of the cache that a pass moves: as on the blackboard, or group by group where the cache is not plain."""
+    if model.cache_is_plain:
+        sheet.compute_all([
+            ("kv_bytes", roofline.kv_bytes, "B", "batch context_tokens kv_bytes_per_token"),
+            ("kv_bytes_per_sequence", roofline.kv_bytes, "B", "batch=one_sequence context_tokens kv_bytes_per_token"),
+        ])  # fmt: skip
+        return
+    write_read(sheet, model, "context_tokens", "kv_bytes_per_sequence", passed="pass_tokens", written_too=True)
+    sheet.compute("kv_bytes", kv_variants.batch_bytes, "B", "batch sequence_bytes=kv_bytes_per_sequence")
 
 
 def _communication(sheet: Worksheet, model: Model, system: System) -> None:
@@ -273,7 +275,8 @@ def _communication(sheet: Worksheet, model: Model, system: System) -> None:
         return
     sheet.compute_all([
         ("exchanged_bytes_per_token", moe.all_to_all_bytes, "B",
-         "copies_per_token=experts_per_token d_model=hidden_size dispatch_bytes_per_element combine_bytes_per_element"),
+         "copies_per_token=experts_per_token d_model=expert_input_size dispatch_bytes_per_element "
+         "combine_bytes_per_element"),
         ("payload_bytes", collectives.expert_payload_bytes, "B",
          "batch pass_tokens exchanged_bytes_per_token moe_layers n_ranks=chips"),
     ])  # fmt: skip
@@ -291,24 +294,42 @@ def _communication(sheet: Worksheet, model: Model, system: System) -> None:
     ])  # fmt: skip
 
 
-def _memory(sheet: Worksheet) -> None:
+def _memory(sheet: Worksheet, model: Model) -> None:
     sheet.compute_all([
         ("stored_weight_bytes", roofline.stored_weight_bytes, "B",
          "read_params weight_bytes_per_param lookup_params lookup_bytes_per_param"),
         ("usable_bytes", roofline.usable_bytes, "B", "system_memory_bytes usable_memory_fraction"),
         ("cached_tokens", roofline.tokens_in_memory, "tokens", "context_tokens pass_tokens"),
-        ("sequence_bytes", roofline.sequence_bytes, "B", "cached_tokens kv_bytes_per_token"),
+    ])  # fmt: skip
+    if model.cache_is_plain:
+        sheet.compute("sequence_bytes", roofline.sequence_bytes, "B", "cached_tokens kv_bytes_per_token")
+    else:
+        write_stored(sheet, model, "cached_tokens", "sequence_bytes")
+    sheet.compute_all([
         ("needed_bytes", context.needed_memory_bytes, "B",
          "batch weights_bytes=stored_weight_bytes sequence_bytes"),
         ("largest_batch", context.capacity_batch, "sequences",
          "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes sequence_bytes"),
-        ("new_bytes", roofline.sequence_bytes, "B", "cached_tokens=pass_tokens kv_bytes_per_token"),
-        ("largest_context", context.capacity_context, "tokens",
-         "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes batch kv_bytes_per_token fixed_bytes=new_bytes"),
     ])  # fmt: skip
+    _largest_context(sheet, model)
 
 
-def _balance(sheet: Worksheet) -> None:
+def _largest_context(sheet: Worksheet, model: Model) -> None:
+    if model.cache_is_plain:
+        sheet.compute_all([
+            ("new_bytes", roofline.sequence_bytes, "B", "cached_tokens=pass_tokens kv_bytes_per_token"),
+            ("largest_context", context.capacity_context, "tokens",
+             "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes batch kv_bytes_per_token "
+             "fixed_bytes=new_bytes"),
+        ])  # fmt: skip
+        return
+    sheet.compute("room_per_sequence_bytes", context.share_per_sequence_bytes, "B",
+                  "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes batch")  # fmt: skip
+    write_context_within(sheet, model, "room_per_sequence_bytes", "largest_length", read=False)
+    sheet.compute("largest_context", context.context_before_pass, "tokens", "tokens=largest_length pass_tokens")
+
+
+def _balance(sheet: Worksheet, model: Model) -> None:
     """Where arithmetic and memory traffic take the same time; all experts count, as they do at such batches."""
     weights = "t_all_weights_s" if "t_all_weights_s" in sheet else "t_weights_s"
     if "pass_flop" in sheet:
@@ -320,15 +341,26 @@ def _balance(sheet: Worksheet) -> None:
         sheet.compute(
             "balance_batch", roofline.balance_batch, "sequences", "ridge read_params active_params pass_tokens"
         )
-        flop = "flop_per_sequence=matmul_flop_per_sequence flop_per_s"
-        sheet.compute("balance_context", roofline.balance_context, "tokens",
-                      f"{flop} kv_bytes_per_token bandwidth_bytes_per_s")  # fmt: skip
+        _balance_context(sheet, model)
     sheet.compute("balance_batch_with_kv", roofline.balance_batch_with_kv, "sequences",
                   f"t_weights_s={weights} t_compute_per_sequence_s t_kv_per_sequence_s")  # fmt: skip
 
 
-def _consequences(sheet: Worksheet) -> None:
-    _balance(sheet)
+def _balance_context(sheet: Worksheet, model: Model) -> None:
+    if model.cache_is_plain:
+        sheet.compute("balance_context", roofline.balance_context, "tokens",
+                      "flop_per_sequence=matmul_flop_per_sequence flop_per_s kv_bytes_per_token "
+                      "bandwidth_bytes_per_s")  # fmt: skip
+        return
+    sheet.compute("balance_bytes", context.bytes_in_time, "B",
+                  "seconds=t_compute_per_sequence_s bandwidth_bytes_per_s=system_bandwidth_bytes_per_s")  # fmt: skip
+    write_context_within(
+        sheet, model, "balance_bytes", "balance_context", read=True, state="kv_bytes_per_sequence_state"
+    )
+
+
+def _consequences(sheet: Worksheet, model: Model) -> None:
+    _balance(sheet, model)
     flop = "pass_flop" if "pass_flop" in sheet else "matmul_flop"
     sheet.compute_all([
         ("beat_s", throughput.beat_s, "s", "drain_s step_s"),

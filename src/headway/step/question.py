@@ -28,7 +28,8 @@ _FIXED = {"one_sequence"}  # on the worksheet, and not to be set
 # Figures of a system that a pass uses, under the names they have on the worksheet.
 _FROM_SYSTEM = ("bandwidth_bytes_per_s", "memory_bytes", "scaleup_bytes_per_s", "rental_usd_per_s")
 _MAY_BE_ZERO = {"t_comm_s", "t_overhead_s", "lookup_params", "kv_bytes_per_token", "rental_usd_per_s",
-                "expansion_flop_per_token", "routed_params", "moe_layers"}  # fmt: skip
+                "routed_params", "moe_layers"}  # fmt: skip
+_ALSO_ZERO = ("expansion_flop_per_token", "kv_bytes_per_token", "state_bytes", "state_flop")
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
         raise BadInput("chips is set with the system, such as --on h100-sxm:16")
     text = changes[quantity.name]
     value = _array(text, quantity.name) if isinstance(text, np.ndarray) else parse(text, quantity.unit)
-    least = 0.0 if quantity.name in _MAY_BE_ZERO else SMALLEST
+    least = 0.0 if quantity.name in _MAY_BE_ZERO or quantity.name.endswith(_ALSO_ZERO) else SMALLEST
     most = 1.0 if quantity.name == "usable_memory_fraction" else LARGEST
     if not np.all((least <= value) & (value <= most)) or np.any((value > 0) & (value < SMALLEST)):
         asked = ("0 or more" if least == 0 else "positive") if most == LARGEST else "above 0 and at most 1"

@@ -1,0 +1,126 @@
+"""The fields of a config, checked as they are read, and what had to be assumed where they are silent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from headway.catalog.store import harmless_fields
+from headway.errors import BadInput, shown
+
+MOST_LAYERS = 100_000
+LARGEST = 10**8  # larger than any width, depth or vocabulary; keeps the counts finite
+
+# What a field is called that says something of shape.
+_STRUCTURAL = re.compile(r"hidden|size|dim|rank|head|layer|expert|moe|attn|attention|mlp|ffn|ssm|mamba|conv|state|window"
+                         r"|lora|latent|kv|index|stride|width|depth|embed|mixer|group|repeat|loop|recur", re.IGNORECASE)  # fmt: skip
+
+
+class Fields:
+    """The fields of a config by name or synonym, each checked; where absent, what the family implies.
+
+    `assumed` collects, for the reader of the result, what neither the config nor its family says.
+    """
+
+    def __init__(self, config: Mapping[str, Any], name: str, implied: Mapping[str, Any] | None = None) -> None:
+        self.name, self.assumed = name, list[str]()
+        self._config, self._implied, self._read = config, dict(implied or {}), set[str]()
+
+    def _find(self, keys: Iterable[str]) -> tuple[str, Any]:
+        names = tuple(keys)
+        self._read.update(names)
+        for source in (self._config, self._implied):
+            for key in names:
+                if source.get(key) is not None:
+                    return key, source[key]
+        return names[0], None
+
+    def __contains__(self, key: str) -> bool:
+        return self._find([key])[1] is not None
+
+    def has(self, *keys: str) -> bool:
+        """Whether any of the fields is there, or implied."""
+        return self._find(keys)[1] is not None
+
+    def raw(self, *keys: str) -> Any:
+        """A field as it stands."""
+        return self._find(keys)[1]
+
+    def wrong(self, key: str, expected: str, found: Any) -> BadInput:
+        """The refusal of a field."""
+        return BadInput(f"{self.name}: {key} must be {expected}, found {shown(found)}")
+
+    def count(self, *keys: str, default: int | None = None, least: int = 1, most: int = LARGEST) -> int:
+        """A whole number."""
+        key, value = self._find(keys)
+        if value is None and default is not None:
+            return default
+        if value is None:
+            raise BadInput(f"{self.name}: the field {key} is missing")
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value
+        if type(whole) is not int or not least <= whole <= most:
+            raise self.wrong(key, f"a whole number from {least} to {most:,}", value)
+        return whole
+
+    def text(self, *keys: str, default: str | None = None) -> str:
+        """A string."""
+        key, value = self._find(keys)
+        value = default if value is None else value
+        if not isinstance(value, str):
+            raise BadInput(f"{self.name}: the field {key} must be a string, found {shown(value)}")
+        return value
+
+    def flag(self, *keys: str, default: bool = False) -> bool:
+        """True or false."""
+        key, value = self._find(keys)
+        value = default if value is None else value
+        if not isinstance(value, bool):
+            raise self.wrong(key, "true or false", value)
+        return value
+
+    def table(self, *keys: str) -> dict[str, Any]:
+        """An object, empty if absent."""
+        key, value = self._find(keys)
+        if value is not None and not isinstance(value, dict):
+            raise self.wrong(key, "an object", value)
+        return value or {}
+
+    def numbers(self, *keys: str) -> list[int]:
+        """A list of whole numbers, empty if absent."""
+        key, value = self._find(keys)
+        if value is not None and not (isinstance(value, list) and all(type(v) is int for v in value)):
+            raise self.wrong(key, "a list of whole numbers", value)
+        return value or []
+
+    def per_layer(self, depth: int, *keys: str) -> list[Any] | None:
+        """A list with one entry for each layer, or None; entries past the last layer are of prediction modules."""
+        key, value = self._find(keys)
+        if not isinstance(value, list):
+            return None
+        if len(value) < depth:
+            raise BadInput(f"{self.name}: {key} has {len(value)} entries for {depth} layers")
+        return value[:depth]
+
+    def counts(self, depth: int, *keys: str, default: int | None = None, least: int = 0) -> list[int]:
+        """A whole number for each layer, given once or as a list."""
+        key, value = self._find(keys)
+        if isinstance(value, list):
+            listed = self.per_layer(depth, *keys) or []
+            if not all(type(v) is int and least <= v <= LARGEST for v in listed):
+                raise self.wrong(key, f"whole numbers from {least} to {LARGEST:,}", value)
+            return listed
+        return [self.count(*keys, default=default, least=least)] * depth
+
+    def assume(self, sentence: str) -> None:
+        """Tell the reader of the result what was taken for granted."""
+        if sentence not in self.assumed:
+            self.assumed.append(sentence)
+
+    def unread(self) -> Iterator[str]:
+        """Fields that look like shape, hold something, and were not looked at."""
+        for key, value in self._config.items():
+            if key in self._read or not isinstance(key, str) or value in (None, False, 0, 1, "", [], {}):
+                continue
+            if _STRUCTURAL.search(key) and key not in harmless_fields():
+                yield key

@@ -1,0 +1,1 @@
+"""Is it true? Claims that others made, recomputed by the library's own functions."""

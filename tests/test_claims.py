@@ -1,0 +1,459 @@
+"""The ledger of claims: every one recomputed by public equations, judged by one set of rules, held against the list."""
+
+import ast
+import csv
+import dataclasses
+import json
+import math
+import re
+import tomllib
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from headway import load_model
+from headway.cli import main
+from headway.errors import BadInput, UnknownName
+from headway.provenance import Worksheet
+from headway.validate import claims, curves, facts, ledger, steps, verdict
+
+HANDED_OVER = Path(__file__).parent / "data" / "claims.csv"
+
+
+def oracles():
+    lines = [line for line in HANDED_OVER.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return {row["id"]: row for row in csv.DictReader(lines)}
+
+
+ORACLES = oracles()
+LEDGER = ledger.claims()
+RECOMPUTED = {r.claim.id: r for r in claims.recompute_all()}
+COMPUTED = [name for name, r in RECOMPUTED.items() if r.computed is not None]
+STEPS = [(name, step) for name, claim in LEDGER.items() for step in map(steps.read_step, claim.steps)]
+
+
+def agrees(computed, row):
+    """Whether a number is what the list expects: within its tolerance; where that is exact, to the digits printed."""
+    expected, tolerance = float(row["expected"]), row["tolerance"]
+    if tolerance == "exact":
+        digits = re.sub(r"e.*|[.-]", "", row["expected"]).lstrip("0")
+        half = 0.5 * 10 ** (math.floor(math.log10(abs(expected))) - len(digits) + 1)
+        return abs(computed - expected) <= half * (1 + 1e-9)
+    if tolerance.startswith("abs "):
+        return abs(computed - expected) <= float(tolerance.split()[1])
+    return abs(computed - expected) <= float(tolerance.removesuffix("%")) / 100 * abs(expected)
+
+
+def verdict_of(row):
+    """The first word of the list's verdict, as one of ours."""
+    word = re.match(r"\w+", row["verdict"])[0].lower()
+    return {"approx": verdict.APPROXIMATE}.get(word, word)
+
+
+# The ledger against the list
+
+
+def test_every_claim_of_the_list_is_in_the_ledger():
+    """No claim is left out or made up; each is in its area, there in the order of the list, with the list's unit."""
+    assert list(LEDGER) == [n for area in ledger.AREAS for n, row in ORACLES.items() if row["area"] == area]
+    assert {n: c.area for n, c in LEDGER.items()} == {n: r["area"] for n, r in ORACLES.items()}
+    assert {n: c.unit for n, c in LEDGER.items()} == {n: r["unit"] or "-" for n, r in ORACLES.items()}
+
+
+def test_what_was_stated_is_carried_over():
+    """The words of the statement are those of the list, but for quotation marks around them and asides after them."""
+    stated = {n: "" if r["stated"] in ("", "-") else r["stated"].strip('"') for n, r in ORACLES.items()}
+    assert [n for n, c in LEDGER.items() if bool(stated[n]) != bool(c.stated)] == []
+    assert [n for n, c in LEDGER.items() if not stated[n].startswith(c.stated.strip('"'))] == []
+
+
+@pytest.mark.parametrize("area", ["kv", "ep", "spec", "batch", "rack"])
+def test_the_areas_that_need_no_law_are_all_recomputed(area):
+    """None of these waits for a part to be built."""
+    assert [n for n, c in LEDGER.items() if c.area == area and not c.built] == []
+
+
+def test_of_moe_only_what_needs_a_law_of_loss_waits():
+    """B08 to B21 need one; counts, data and balance do not."""
+    waiting = [n for n, c in LEDGER.items() if c.area == "moe" and not c.built]
+    assert waiting == [f"B{n:02d}" for n in range(8, 22)]
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_computed_claim_comes_out_as_the_list_expects_or_says_why_not(name):
+    """Within the list's own tolerance and with its verdict; the ledger says where not, and only there."""
+    row, found = ORACLES[name], RECOMPUTED[name]
+    same = agrees(found.computed, row) and found.verdict == verdict_of(row)
+    assert same == (not found.claim.differs), (found.computed, row["expected"], found.verdict, row["verdict"])
+
+
+def test_the_numbers_that_differ_from_the_list_are_these_three():
+    """Two losses are printed more coarsely than their tolerance; one formula has a maximum that was not used."""
+    assert [n for n in COMPUTED if not agrees(RECOMPUTED[n].computed, ORACLES[n])] == ["B03", "B04", "D19"]
+    for name in ("B03", "B04"):
+        assert f"{RECOMPUTED[name].computed:.4e}" == f"{float(ORACLES[name]['expected']):.4e}"
+    assert float(RECOMPUTED["D19"].sheet.value("slow_links")) == pytest.approx(0.99609, abs=5e-6)
+
+
+def test_the_verdicts_that_differ_from_the_list_are_these():
+    """By one rule for all, a few come out otherwise than one by one."""
+    others = {n: RECOMPUTED[n].verdict for n in COMPUTED if RECOMPUTED[n].verdict != verdict_of(ORACLES[n])}
+    assert others == {
+        "B04": "derived", "B05": "reproduces", "D15": "reproduces", "D25": "reproduces", "E07": "approximate",
+        "F02": "approximate", "Q07": "fails",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n, c in LEDGER.items() if not c.built])
+def test_a_claim_that_waits_names_the_part_it_waits_for(name):
+    """It has no number, and a reason."""
+    found = RECOMPUTED[name]
+    assert found.claim.part in ledger.PARTS
+    assert found.computed is None
+    assert found.verdict == verdict.NOT_BUILT
+    assert found.reason == f"not built yet: comes with {found.claim.part}"
+
+
+# What holds for every claim
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_verdict_that_is_not_plain_has_its_reason(name):
+    """What fails, is only near, or may be read in several ways, says why."""
+    found = RECOMPUTED[name]
+    plain = found.verdict in (verdict.REPRODUCES, verdict.DERIVED)
+    assert plain or found.claim.why
+
+
+def test_an_ambiguous_claim_has_readings_that_disagree():
+    """At least two, further apart than what counts as the same number."""
+    for name, found in RECOMPUTED.items():
+        assert bool(found.readings) == (found.verdict == verdict.AMBIGUOUS), name
+        if found.readings:
+            low, high = min(found.readings.values()), max(found.readings.values())
+            assert high > low * (1 + verdict.AS_SPOKEN), name
+            assert any(value == pytest.approx(found.computed) for value in found.readings.values()), name
+
+
+@pytest.mark.parametrize(("name", "step"), STEPS, ids=[f"{name}.{step.name}" for name, step in STEPS])
+def test_every_step_is_a_public_equation_or_a_fact(name, step):
+    """Nothing is computed in the ledger itself."""
+    if step.fact is None:
+        function = steps.public_equation(step.equation)
+        assert function.__module__ == f"headway.equations.{step.equation.partition('.')[0]}"
+        assert step.arguments
+    else:
+        assert not step.equation
+
+
+def test_every_formula_is_that_of_an_equation_with_its_numbers():
+    """It ends on the line of the result, in names and in numbers; what is only looked up says where."""
+    for name in COMPUTED:
+        found = RECOMPUTED[name]
+        last = found.formula.rpartition("; ")[2]
+        looked_up = found.sheet[found.name].equation is None
+        assert f"{found.name}, as read in" in last if looked_up else last.startswith(f"{found.name} = "), name
+    assert RECOMPUTED["B25"].formula == (
+        "balance = ridge * total_params / (active_params * pass_tokens) = 300 * 6.71e+11 / (3.7e+10 * 1)"
+    )
+
+
+def written_numbers():
+    """Every number that stands in the ledger: in the steps, and among what is given."""
+    table = tomllib.loads((files("headway.validate") / "data" / "given.toml").read_text("utf-8"))
+    words = [str(row["value"]) for row in table.values()]
+    for claim in LEDGER.values():
+        for line in claim.steps:
+            call = ast.parse(line).body[0].value
+            arguments = [word.value for word in call.keywords] if isinstance(call, ast.Call) else []
+            words += [str(node.value) for node in arguments if isinstance(node, ast.Constant)]
+    for word in words:
+        if number := re.match(r"\$?([\d.]+(?:e[-+]?\d+)?)", word):
+            yield float(number[1])
+
+
+def test_no_constant_is_typed_twice():
+    """A number of three digits or more stands once, in a step or among what is given; powers of two do not count."""
+    count = Counter(n for n in written_numbers() if len(f"{n:g}".partition("e")[0].replace(".", "").strip("0")) >= 3)
+    assert [n for n, times in count.items() if times > 1 and not math.log2(n).is_integer()] == []
+
+
+def test_what_is_given_is_used_and_what_the_catalog_has_is_not_given():
+    """Every entry is referred to by some step, and none repeats a figure of the chips and models in the ledger."""
+    used = {term.field for _, step in STEPS for term in (*step.arguments.values(), step.fact)
+            if isinstance(term, steps.Fact) and term.kind == "given"}  # fmt: skip
+    assert used == facts.given().keys()
+    chips = [facts.look_up(steps.Fact("chip", ("h100-sxm",), name)).value
+             for name in ("memory_bytes", "bandwidth_bytes_per_s", "bf16_flop_per_s")]  # fmt: skip
+    assert not {q.value for q in facts.given().values()} & {*chips, 671e9, 37e9, 70272.0}
+
+
+# A wrong constant is noticed
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("B25", ".total", ".active"),
+        ("D20", "chips_per_node=8", "chips_per_node=4"),
+        ("E01", "weight_bytes_per_param=1", "weight_bytes_per_param=2"),
+        ("E06", "element_bytes=2", "element_bytes=1"),
+        ("F03", "acceptance=0.8", "acceptance=0.81"),
+        ("Q05", "1/64", "1/63"),
+    ],
+)
+def test_a_wrong_constant_makes_a_check_fail(name, right, wrong):
+    """With one number of one step changed, the claim no longer comes out as the list expects."""
+    claim = LEDGER[name]
+    assert any(right in line for line in claim.steps)
+    changed = dataclasses.replace(claim, steps=tuple(line.replace(right, wrong, 1) for line in claim.steps))
+    assert not agrees(claims.recompute(changed).computed, ORACLES[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [("B22", {"number": "47"}), ("D20", {"number": "87073"}), ("E10", {"low": "5 s"}), ("E05", {"number": "516097"})],
+)
+def test_a_wrong_statement_no_longer_reproduces(name, changed):
+    """The verdict follows from the number stated; an exact one counts to its last digit."""
+    assert RECOMPUTED[name].verdict == verdict.REPRODUCES
+    assert claims.recompute(dataclasses.replace(LEDGER[name], **changed)).verdict != verdict.REPRODUCES
+
+
+# The rules
+
+
+@pytest.mark.parametrize(
+    ("computed", "stated", "exact", "expected"),
+    [
+        (1.0499, 1.0, False, "reproduces"),
+        (1.0501, 1.0, False, "approximate"),
+        (0.7501, 1.0, False, "approximate"),
+        (0.7499, 1.0, False, "fails"),
+        (1666.67, "1667", True, "reproduces"),
+        (1667.6, "1667", True, "approximate"),
+        (3.3616, "3.36", True, "reproduces"),
+    ],
+)
+def test_a_number_is_held_against_what_was_stated(computed, stated, exact, expected):
+    """As spoken: within 5 % it reproduces, within a quarter it is near. Exact: to half the last digit."""
+    figure = verdict.figure(stated, "1") if isinstance(stated, str) else verdict.Figure(stated)
+    assert verdict.of_number(computed, figure, exact=exact) == expected
+
+
+@pytest.mark.parametrize(
+    ("computed", "expected"),
+    [(1.0, "reproduces"), (10.0, "reproduces"), (12.4, "approximate"), (12.6, "fails"), (0.74, "fails")],
+)
+def test_a_number_is_held_against_a_range(computed, expected):
+    """Inside it reproduces; outside, the nearer end is what it is off from."""
+    assert verdict.of_range(computed, 1.0, 10.0) == expected
+
+
+def test_a_bound_has_one_end():
+    """What is stated as at least or at most has no other side."""
+    assert verdict.of_range(1e300, 1.0, math.inf) == verdict.REPRODUCES
+    assert verdict.of_range(2.0, -math.inf, 1.0) == verdict.FAILS
+
+
+# The steps' small language
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2400", "a = 300 * 8", "a = moe.sparsity(384, 8)", "a = open('x')", "a = moe.sparsity(**{})", "import os",
+        "a = moe.sparsity(n_experts=[1], experts_per_token=1)", "a = (lambda: 1)()", "a, b = c", "a = model[b].c",
+        "a = moe.sparsity(n_experts=1/0, experts_per_token=1)", "a = moe.x.sparsity(n_experts=1)", "a =",
+        "a = moe.sparsity(n_experts=True, experts_per_token=1)", "a = b.c.d", "a = 1; b = 2",
+    ],
+)  # fmt: skip
+def test_the_steps_can_say_nothing_but_a_call_or_a_fact(line):
+    """No arithmetic, no positional arguments, no other Python: one line that says what a step is."""
+    with pytest.raises(BadInput):
+        steps.read_step(line)
+
+
+@pytest.mark.parametrize("equation", ["moe._mean_of_largest", "moe.namespace", "_bulk.per_slack", "os.system", "moe"])
+def test_only_public_equations_can_be_called(equation):
+    """Helpers, imports and other modules are refused."""
+    with pytest.raises(UnknownName):
+        steps.public_equation(equation)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a = moe.sparsity(n_experts=model['deepseek-v3'].n_expert, experts_per_token=8)",
+        "a = moe.sparsity(n_experts=given.ridges, experts_per_token=8)",
+        "a = moe.sparsity(n_experts=later, experts_per_token=8)",
+        "a = moe.sparsity(n_expert=256, experts_per_token=8)",
+        "a = moe.sparsity(n_experts=256)",
+        "a = chip['h100'].memory",
+        "a = chip['h100', 'h200'].memory_bytes",
+        "a = curve['370M', 'S-Base', 65].validation_loss",
+        "a = curve['370M'].validation_loss",
+        "a = config['deepseek-v3'].model_type",
+        "a = published['deepseek-v3'].mean",
+        "a = claim['A01']",
+        "a = claim['B25'].balanced",
+        "a = claim['B25']",
+        "a = moe.sparsity(n_experts='8 GB', experts_per_token=8)",
+    ],
+)
+def test_a_mistake_in_a_step_names_the_claim_and_the_step(line):
+    """A misspelt fact, argument, step or unit, one that is missing, or a claim that builds on itself."""
+    wrong = dataclasses.replace(LEDGER["B25"], steps=(line,))
+    with (
+        pytest.raises(BadInput, match="claim B25, step a: ")
+        if line != "a = claim['B25']"
+        else pytest.raises(BadInput, match="in a circle")
+    ):
+        claims.recompute(wrong)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": "X01"},
+        {"id": "X01", "statement": "", "stated": "", "unit": "", "source": ""},
+        {"id": "X01", "statement": "", "stated": "", "unit": "", "source": "", "part": "cooking"},
+        {"id": "X01", "statement": "", "stated": "", "unit": "", "source": "", "part": "money", "verdict": "fails"},
+    ],
+)
+def test_a_row_of_the_ledger_has_what_it_needs_and_no_verdict(row):
+    """A missing field, neither steps nor part, an unknown part, and a verdict of its own are refused."""
+    with pytest.raises(BadInput):
+        ledger.read_claim(row, "moe")
+
+
+# The published curves
+
+
+@pytest.mark.parametrize(("claim", "router"), [("B05", "S-Base"), ("B06", "RL-R"), ("B07", "Hash")])
+def test_reading_off_two_points_is_interpolating_the_whole_curve(claim, router):
+    """The two counts that the ledger names are those between which the loss is crossed: NumPy over all agrees."""
+    run = [r for key, r in curves.runs().items() if key[:2] == ("370M", router)]
+    run.sort(key=lambda r: -r.n_experts)  # losses rise
+    target = curves.run("1.3B", "Dense", 1).validation_loss
+    doublings = np.interp(target, [r.validation_loss for r in run], [math.log2(r.n_experts) for r in run])
+    assert RECOMPUTED[claim].computed == pytest.approx(2**doublings)
+
+
+def test_the_curves_are_the_main_comparison_at_its_last_step():
+    """Two to 512 experts for each router and size, and the dense models; losses fall with experts."""
+    for router in ("S-Base", "RL-R", "Hash"):
+        losses = [curves.run("370M", router, 2**n).validation_loss for n in range(1, 10)]
+        assert losses == sorted(losses, reverse=True)
+    with pytest.raises(UnknownName, match="did you mean 370M S-Base 64"):
+        curves.run("370M", "S-Base", 65)
+
+
+def test_counted_by_the_model_and_by_the_equations_kv_is_the_same():
+    """E05 and E06 from dimensions are what the model reader counts."""
+    for claim, model in (("E05", "llama-3.1-405b"), ("E06", "deepseek-v3")):
+        assert RECOMPUTED[claim].computed == load_model(model).kv_bytes_per_token
+
+
+# The command
+
+
+def run(capsys, *arguments):
+    status = main(["claims", *arguments])
+    return status, *capsys.readouterr()
+
+
+def as_json(capsys, *arguments):
+    status, out, err = run(capsys, *arguments, "--json")
+    assert (status, err) == (0, "")
+    return json.loads(out)
+
+
+def test_the_json_has_every_claim_with_its_keys(capsys):
+    """One object; each claim with what was stated and computed; counts that add up; nothing null without a reason."""
+    found = as_json(capsys)
+    jsonschema.validate(found, json.loads((files("headway.cli") / "claims.schema.json").read_text("utf-8")))
+    assert [c["id"] for c in found["claims"]] == list(LEDGER)
+    for claim in found["claims"]:
+        assert {k for k, v in claim.items() if v is None} == {k[:-7] for k in claim if k.endswith("_reason")}
+        assert claim["computed"] is None or claim["computed"] == pytest.approx(RECOMPUTED[claim["id"]].computed)
+    counts = found["counts"]
+    assert counts["claims"] == len(ORACLES) == sum(counts[v] for v in verdict.VERDICTS)
+    assert counts["recomputed"] == len(COMPUTED) == counts["claims"] - counts["not built yet"]
+
+
+def test_the_json_of_an_explained_claim_matches_the_schema(capsys):
+    """With --explain each claim has its derivation too, also one that is not built."""
+    found = as_json(capsys, "B25", "D12", "A01", "B04", "--explain")
+    jsonschema.validate(found, json.loads((files("headway.cli") / "claims.schema.json").read_text("utf-8")))
+    assert all(claim["explanation"] for claim in found["claims"])
+
+
+def test_the_text_begins_with_a_summary_and_its_table_fits(capsys):
+    """A sentence first; then a line for each claim, none wider than a hundred columns."""
+    status, out, _ = run(capsys)
+    lines = out.splitlines()
+    rows = lines[lines.index("") + 1 :]
+    assert status == 0
+    assert lines[0].startswith(f"217 claims, {len(COMPUTED)} of them recomputed")
+    assert [row.split()[0] for row in rows] == ["id", *LEDGER]
+    assert max(map(len, rows)) <= 100
+
+
+def test_claims_are_chosen_by_id_area_and_verdict(capsys):
+    """In any case, any number of them, each once, and the two filters together."""
+    assert [c["id"] for c in as_json(capsys, "b25", "E12", "B25")["claims"]] == ["B25", "E12"]
+    assert {c["area"] for c in as_json(capsys, "--area", "KV")["claims"]} == {"kv"}
+    failed = as_json(capsys, "--area", "moe", "--verdict", "fails")["claims"]
+    assert [c["id"] for c in failed] == ["B02", "B07", "B23", "B24", "B25", "B26"]
+    waiting = as_json(capsys, "--verdict", "not-built-yet")
+    assert waiting["counts"]["recomputed"] == 0
+    assert run(capsys, "--area", "spec", "--verdict", "ambiguous")[1].startswith("0 claims")
+
+
+def test_one_claim_shows_formula_reason_and_source(capsys):
+    """What a reader needs to check it with a pencil."""
+    _, out, _ = run(capsys, "B25")
+    assert "stated 2400; computed 5,440.5 tokens" in out
+    assert "300 * 6.71e+11 / (3.7e+10 * 1)" in out
+    assert "why: " in out
+    assert "source: " in out
+
+
+def test_explaining_a_claim_writes_the_derivation_with_sources(capsys):
+    """The equation, the numbers, and where each was read: the ledger, or the page of a model card."""
+    _, out, _ = run(capsys, "B25", "--explain")
+    assert "balance = ridge * total_params / (active_params * pass_tokens)" in out
+    assert "lecture 00:00:00" in out
+    assert re.search(r"total_params = 671B params .*\[1\]", out)
+    assert isinstance(RECOMPUTED["B25"].sheet, Worksheet)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["B99"], "unknown claim 'B99'; did you mean B"),
+        (["B2"], "did you mean B2"),
+        (["Z99"], "unknown claim 'Z99'; headway claims lists them"),
+        (["--area", "kvv"], "did you mean kv?"),
+        (["--verdict", "fail"], "did you mean fails?"),
+        (["--aera", "kv"], "did you mean --area?"),
+    ],
+)
+def test_a_wrong_name_is_answered_by_its_neighbours(arguments, told, capsys):
+    """One line, exit status 2."""
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_the_help_names_every_area_and_verdict(capsys):
+    """What --area and --verdict take stands below the options."""
+    _, out, _ = run(capsys, "--help")
+    told = set(re.findall(r"[\w-]+", out))
+    assert {*ledger.AREAS, *(name.replace(" ", "-") for name in verdict.VERDICTS)} <= told

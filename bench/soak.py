@@ -37,7 +37,7 @@ RUNS = (
     Run(
         f"laws: {LAW_EXAMPLES:,} random examples of each law",
         tuple(f"tests/test_{name}.py" for name in (
-            "attention", "collectives", "context", "cost", "first_order", "kv_variants", "memory_tiers", "moe",
+            "attention", "collectives", "context", "cost", "first_order", "kv_variants", "memory_tiers", "model", "moe",
             "parallelism", "queueing", "speculation", "uncertainty", "units")),
         {"HEADWAY_LAW_EXAMPLES": str(LAW_EXAMPLES)},
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import statistics
@@ -22,8 +23,10 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
+from headway import catalog
 from headway.equations import roofline
 from headway.hardware import load_system
+from headway.matching.search import find
 from headway.model.config import load_model
 from headway.step.first_order import evaluate
 from headway.step.question import Question
@@ -67,6 +70,18 @@ def rates() -> list[tuple[str, float]]:
     ]  # fmt: skip
 
 
+def readings() -> list[tuple[str, float]]:
+    """Milliseconds to read every catalogued config, to parse their JSON alone, and to look for a number's caches."""
+    texts = [json.dumps(catalog.read_model(name)[2]) for name in catalog.model_names()]
+    find(1667.0)  # the catalog's habits are read once
+    return [
+        (f"parse the JSON of {len(texts)} configs", best_s(lambda: [json.loads(text) for text in texts]) * 1e3),
+        ("parse, and read them into models",
+         best_s(lambda: [load_model(json.loads(text)).quantities() for text in texts]) * 1e3),
+        ("caches that fit a number, once the catalog is read", best_s(lambda: find(1667.0), 5) * 1e3),
+    ]  # fmt: skip
+
+
 def started_s(code: list[str], repeats: int = 21) -> float:
     """Median wall time of a fresh interpreter doing something."""
     times = []
@@ -86,6 +101,7 @@ def starts() -> list[tuple[str, float]]:
         ("`headway roofline --help`", ["-m", "headway", "roofline", "--help"], 250),
         ("`headway roofline deepseek-v3 --on gb200-nvl72`",
          ["-m", "headway", "roofline", "deepseek-v3", "--on", "gb200-nvl72"], 0),
+        ("`headway model kimi-k3`", ["-m", "headway", "model", "kimi-k3"], 0),
     )  # fmt: skip
     return [(f"{name}{f' (bar {bar} ms)' if bar else ''}", (started_s(code) - bare) * 1e3) for name, code, bar in asked]
 
@@ -104,7 +120,7 @@ def _cpuinfo() -> list[str]:
 
 def report() -> str:
     """The page."""
-    measured, beyond = rates(), starts()
+    measured, read, beyond = rates(), readings(), starts()
     loop = measured[1][1]
     lines = [
         "# Speed",
@@ -119,6 +135,8 @@ def report() -> str:
     lines += [f"| {n} | {r:,.0f} | {r / loop:,.1f}x | {r / PEER_PER_S:,.1f}x |" for n, r in measured]
     lines += ["", "The bar is 5,000,000 three-term evaluations a second in one call on one core; the last column"
               " compares with the fastest published tool of the same coarseness, on its own machine.", "",
+              "| models, best of several runs | ms | against parsing |", "|---|---|---|",
+              *(f"| {name} | {ms:.1f} | {ms / read[0][1]:,.1f}x |" for name, ms in read), "",
               "| start-up, median of 21 beyond the bare interpreter | ms |", "|---|---|"]  # fmt: skip
     return "\n".join([*lines, *(f"| {name} | {ms:.0f} |" for name, ms in beyond), ""])
 

@@ -39,7 +39,7 @@ def keys(command: str, *names: str) -> None:
 def _output(command: str, status: int) -> list[str]:
     """The lines that a command prints, run in a folder of its own beside the example files."""
     with tempfile.TemporaryDirectory() as scratch:
-        for example in (ROOT / "docs").glob("*.toml"):
+        for example in [*(ROOT / "docs").glob("*.toml"), *(ROOT / "docs").glob("*.json")]:
             Path(scratch, example.name).write_text(example.read_text("utf-8"), "utf-8")
         done = subprocess.run(
             shlex.split(command), capture_output=True, text=True, check=False, env=ENVIRONMENT, cwd=scratch

@@ -1,6 +1,7 @@
 """The command: what it prints, in text and JSON, what it refuses and how, and what it draws."""
 
 import builtins
+import io
 import itertools
 import json
 import math
@@ -947,3 +948,15 @@ def test_a_download_is_read_like_a_file(answer, tmp_path, monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     assert answer("model", "a/b")["n_layers"] == 2
+
+
+def test_a_config_is_pasted_on_standard_input(headway, monkeypatch):
+    """`headway model -` reads the fields from standard input, and refuses what is none."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(HUB_CONFIG)))
+    status, out, _ = headway("model", "-", "--json")
+    assert (status, json.loads(out)["n_layers"]) == (0, 2)
+    for pasted, told in (("", "standard input is not JSON"), ("[1]", "expected an object")):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(pasted))
+        status, _, err = headway("model", "-")
+        assert status == 2
+        assert told in err

@@ -664,9 +664,9 @@ GROUPED = ["gemma-3-27b", "gpt-oss-120b", "deepseek-v3.2", "deepseek-v4-flash", 
 @pytest.mark.parametrize("name", GROUPED)
 def test_a_cache_of_groups_is_read_and_stored_group_by_group(name):
     """Windows, choices, compressed entries and states: the pass moves and the memory holds what each reaches for."""
-    for context in (0, 100, 5000, 200_000):
-        answer = headway.roofline(name, on="64xh200-sxm", batch=3, context=context, beyond_memory=True)
-        read, stored = read_and_stored(name, context)
+    for tokens in (0, 100, 5000, 200_000):
+        answer = headway.roofline(name, on="64xh200-sxm", batch=3, context=tokens, beyond_memory=True)
+        read, stored = read_and_stored(name, tokens)
         assert answer.kv_bytes == pytest.approx(3 * read, rel=1e-12)
         assert answer.t_kv_s == pytest.approx(3 * read / (64 * 4.8e12), rel=1e-12)
         assert answer.sequence_bytes == pytest.approx(stored, rel=1e-12)

@@ -6,6 +6,7 @@ thousand are drawn, the same at every run.
 """
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -20,9 +21,9 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from headway.catalog import entries, model_names, vocabulary
+from headway.catalog.store import families
 from headway.cli import COMMANDS, main
 from headway.cli.equation import by_name
-from headway.model.config import FAMILIES
 from headway.step.question import REFINEMENTS
 
 SEED = "HEADWAY_FUZZ_EXAMPLES"
@@ -373,8 +374,11 @@ SHIPPED = [json.loads(path.read_text("utf-8")) for path in (files("headway.catal
 ODD = [None, True, False, 0, -1, 1, 3, 1.5, 8.0, 1e308, -0.0, 10**8, 10**9, 10**20, "", "8", "fp8", "float8", [],
        [1, 2],
        [128, 128], [-1], {}, {"quant_method": "fp8"}, {"quant_method": "fp8", "weight_block_size": [0, 1]},
-       {"quant_method": "gptq"}, "\ud800", "x\ny", [[[]]], float("nan"), float("inf"), *FAMILIES]  # fmt: skip
-ALL_FIELDS = sorted({field for config in SHIPPED for field in config} | set(FIELDS))
+       {"quant_method": "gptq"}, {"quant_method": "awq", "bits": 4, "group_size": 128}, ["full_attention"] * 200,
+       ["sliding_attention", "linear_attention"] * 100, [{}] * 200, [0, 1] * 100, "\ud800", "x\ny", [[[]]],
+       float("nan"), float("inf"), *families()]  # fmt: skip
+NESTED = [inner for config in SHIPPED for inner in config.values() if isinstance(inner, dict)]
+ALL_FIELDS = sorted({field for config in (*SHIPPED, *NESTED) for field in config} | set(FIELDS))
 mutation = st.tuples(
     mostly(st.sampled_from(ALL_FIELDS), junk),
     st.one_of(st.sampled_from([*ODD, "delete"]), st.integers(-2, 4096), st.recursive(st.none() | st.booleans() |
@@ -385,12 +389,14 @@ mutation = st.tuples(
 @st.composite
 def config_files(draw):
     """The bytes of a config.json: a shipped one with some fields changed, or text that is none."""
-    config = dict(draw(st.sampled_from(SHIPPED)))
+    config = copy.deepcopy(draw(st.sampled_from(SHIPPED)))
     for field, value in draw(st.lists(mutation, max_size=3)):
+        insides = [inner for inner in config.values() if isinstance(inner, dict) and inner]
+        place = draw(st.sampled_from([config, *insides]))
         if value == "delete":
-            config.pop(field, None)
+            place.pop(field, None)
         else:
-            config[field] = value
+            place[field] = value
     text = json.dumps(config).encode()
     return draw(mostly(st.just(text), st.sampled_from([
         b"", b"null", b"[]", b"{", b'"x"', b"\xff\xfe", b"\xef\xbb\xbf" + text, text[: len(text) // 2], b"[" * 100_000,

@@ -18,6 +18,7 @@ __all__ = [
     "HeadwayError",
     "Infeasible",
     "catalog",
+    "describe",
     "equations",
     "explain",
     "load_model",
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from headway.explanation import explain
     from headway.hardware import load_system
     from headway.model.config import load_model
+    from headway.model.describe import describe
 
 _HOMES = {
     "roofline": "headway.api",
     "explain": "headway.explanation",
     "load_model": "headway.model.config",
+    "describe": "headway.model.describe",
     "load_system": "headway.hardware",
     "BadInput": "headway.errors",
     "Infeasible": "headway.errors",

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from headway.errors import MissingFact
 from headway.uncertainty import EXACT, LogError, inherit, unmeasured
 
-Kind = Literal["catalog", "config", "user", "default", "calibration", "equation"]
+Kind = Literal["catalog", "claim", "config", "user", "default", "calibration", "equation"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
     def add_model_options(self, *, several: bool = False) -> None:
         """A model by name, id or path, or by bare numbers; or several."""
         self.add_argument("models" if several else "model", nargs="*" if several else "?", metavar="MODEL",
-                          help="catalog name, Hugging Face id, or a config.json")  # fmt: skip
+                          help="catalog name, Hugging Face id, a config.json, or - for one on stdin")  # fmt: skip
         self.add_argument("--params", metavar="N", help="bare numbers instead: parameters in all, such as 671B")
         self.add_argument("--active", metavar="N", help="parameters that a token multiplies (default: all)")
         self.add_argument("--kv-bytes", metavar="BYTES", help="KV cache of one token, all layers, such as 70272")
@@ -189,6 +189,8 @@ def load_model_from(args: Any, name: str | None) -> Any:
                 raise BadInput(f"{option} describes a model by bare numbers and needs --params too")
         if name is None:
             raise BadInput("name a model, such as deepseek-v3, or give --params, --active and --kv-bytes")
+        if name == "-":
+            name = _pasted()
         try:
             return load_model(name, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype)
         except UnknownName as error:
@@ -204,6 +206,22 @@ def load_model_from(args: Any, name: str | None) -> Any:
         raise BadInput(f"--kv-bytes must be from 0 to {LARGEST:g}, found {shown(args.kv_bytes)}")
     assert params is not None
     return bare_model(params, _params(args.active, "--active"), kv, args.weight_dtype)
+
+
+def _pasted() -> Any:
+    """The fields of a config.json on standard input."""
+    import sys  # noqa: PLC0415
+
+    from headway.catalog.store import LARGEST_FILE_BYTES  # noqa: PLC0415
+    from headway.model.find import parse_text  # noqa: PLC0415
+
+    try:
+        text = sys.stdin.read(LARGEST_FILE_BYTES + 1) if sys.stdin is not None else ""
+    except ValueError as error:  # bytes that are no text
+        raise BadInput(f"cannot read standard input: {error}") from None
+    if len(text) > LARGEST_FILE_BYTES:
+        raise BadInput(f"standard input is larger than {LARGEST_FILE_BYTES // 1_000_000} MB")
+    return parse_text(text, "standard input")
 
 
 def _refuse_machine(name: str) -> None:

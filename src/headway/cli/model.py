@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from headway.cli import kv_techniques, matching
 from headway.cli.arguments import Parser, axis, load_model_from, read_changes
 from headway.errors import BadInput
 
@@ -26,13 +27,23 @@ def parser() -> Parser:
     options.add_argument("--contexts", default=CONTEXTS, metavar="LIST",
                          help=f"contexts at which to count reads and FLOP (default {CONTEXTS})")  # fmt: skip
     options.add_set_option("change a field of the config, such as num_hidden_layers=64")
+    kv_techniques.add_options(options)
+    matching.add_options(options)
     options.add_output_options()
     return options
 
 
 def main(arguments: Sequence[str]) -> int:
     """Describe a model, or several side by side, in text or JSON."""
-    args = parser().read(arguments)
+    options = parser()
+    args = options.read(arguments)
+    _refuse_mixed(options, args)
+    if args.matching:
+        return matching.main(args)
+    if args.kv_techniques:
+        if len(args.models) > 1:
+            raise BadInput(f"--kv-techniques ranks for one model, found {len(args.models)}")
+        return kv_techniques.main(args, load_model_from(args, next(iter(args.models), None)))
     contexts = axis(args.contexts, "tokens")
     listed = contexts if isinstance(contexts, list) else [contexts]
     if any(context < 0 or context > 1e30 for context in listed):
@@ -58,6 +69,28 @@ def main(arguments: Sequence[str]) -> int:
         print("".join(f"\n\n{one.model.name}\n{explain(one)}" if len(described) > 1 else f"\n{explain(one)}"
                       for one in described))  # fmt: skip
     return 0
+
+
+# Options of one question, which the others would not look at.
+_ONLY_WITH = {
+    "--kv-techniques": ("on", "batch", "context", "price", "by"),
+    "--matching": ("within", "most"),
+}
+
+
+def _refuse_mixed(options: Parser, args: Any) -> None:
+    """Refuse options that the question asked would not look at."""
+    if args.matching and args.kv_techniques:
+        raise BadInput("--kv-techniques ranks for a model and --matching looks for one; ask one of them")
+    asked = {"--kv-techniques": args.kv_techniques, "--matching": bool(args.matching)}
+    for question, names in _ONLY_WITH.items():
+        for name in names:
+            if not asked[question] and getattr(args, name) != options.get_default(name):
+                raise BadInput(f"--{name} has an effect only with {question}")
+    for question, is_asked in asked.items():
+        if is_asked and args.contexts != CONTEXTS:
+            more = "; give one --context" if question == "--kv-techniques" else ""
+            raise BadInput(f"--contexts has no effect with {question}{more}")
 
 
 def _changed(model: Any, changes: dict[str, str]) -> Any:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from headway.model.attention import Mixer
 from headway.model.feed_forward import MixtureOfExperts
 from headway.model.kept import Kept, State, grouped
-from headway.model.layers import Layers
+from headway.model.layers import Block, Layers
 
 PARTS = ("embedding", "lm_head", "attention", "dense_mlp", "routed_experts", "shared_experts", "router", "norm")
 # How makers count active parameters, by name: what is added to or taken from those that a token multiplies.
 CONVENTIONS = ("with embeddings", "without input embedding", "without input embedding and head")
+
+
+T = TypeVar("T", Kept, State)
+
+
+def _counted(layers: Iterable[tuple[T, int]]) -> dict[T, int]:
+    """What like layers keep, and how many they are."""
+    like: dict[T, int] = {}
+    for one, count in layers:
+        like[one] = like.get(one, 0) + count
+    return like
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class Architecture:
         """Parameters part by part; they sum to the total. `attention` is whatever mixes tokens."""
         count = dict.fromkeys(PARTS, 0)
         count["embedding"] = self._vocabulary + self.lookup_params + self.projection_params
-        count["lm_head"] = 0 if self.tied_embeddings else self._vocabulary + self.vocab_size * self.head_bias
+        count["lm_head"] = self._vocabulary * (not self.tied_embeddings) + self.vocab_size * self.head_bias
         count["norm"] = self.extra_norm_params
         for run in self.layers:
             count["norm"] += run.count * run.norm_params
@@ -90,21 +103,25 @@ class Architecture:
     def active_by_convention(self) -> dict[str, float]:
         """Active parameters as makers count them, by the name of the convention."""
         multiplied = float(sum(self.active_parts().values()))
-        head = self._vocabulary if self.tied_embeddings else self.parts()["lm_head"]
+        head = self._vocabulary + self.vocab_size * self.head_bias
         return dict(zip(CONVENTIONS, (multiplied + self.looked_up, multiplied, multiplied - head), strict=True))
 
     @functools.cached_property
     def kept(self) -> tuple[Kept, ...]:
         """The groups of the cache, over all layers; a reach beyond the positions of the model bounds nothing."""
         most = float("inf") if self.positions is None else self.positions
-        return grouped(
-            kept.within(most).times(run.count) for run in self.layers for block in run.blocks for kept in block.kept
-        )
+        like = _counted((kept.within(most), run.count) for run, block in self._blocks for kept in block.kept)
+        return grouped(kept.times(count) for kept, count in like.items())
 
     @functools.cached_property
     def states(self) -> tuple[State, ...]:
         """What every sequence keeps at any length."""
-        return tuple(state.times(run.count) for run in self.layers for block in run.blocks for state in block.states)
+        like = _counted((state, run.count) for run, block in self._blocks for state in block.states)
+        return tuple(state.times(count) for state, count in like.items())
+
+    @property
+    def _blocks(self) -> Iterator[tuple[Layers, Block]]:
+        return ((run, block) for run in self.layers for block in run.blocks)
 
     @property
     def kv_numbers_per_token(self) -> float:

@@ -87,6 +87,7 @@ class GroupedQueryAttention(Mixer):
     qk_norm: str = ""  # "head": over each head; "full": over all heads at once
     norm_bias: bool = False
     gate: str = ""  # "element": one more projection as wide as the output; "head": one number a head
+    gate_bias: bool = False  # where queries have a bias, the gate has one too
     sinks: bool = False  # one learned logit a head
     keys_are_values: bool = False
     window: float = math.inf
@@ -101,7 +102,7 @@ class GroupedQueryAttention(Mixer):
         k, v = (0, 0) if self.shared else (k, v)
         gate = {"": 0, "element": out, "head": self.n_heads}[self.gate]
         normed = {"": 0, "head": self.head_dim * (2 - self.shared), "full": q + k}[self.qk_norm] * (1 + self.norm_bias)
-        biases = (q + k + v) * self.qkv_bias + self.hidden_size * self.output_bias
+        biases = (q + k + v + gate * self.gate_bias) * self.qkv_bias + self.hidden_size * self.output_bias
         index = self.index.params if self.index else 0
         return (q + k + v + out + gate) * self.hidden_size + biases + normed + self.n_heads * self.sinks + index
 

@@ -7,7 +7,8 @@ A cache that is one group, kept and read as a whole, is written as the blackboar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from headway.equations import attention, context, kv_variants
@@ -62,7 +63,7 @@ def _write(
 
 def _group(sheet: Worksheet, model: Model, kept: Kept, tokens: str, name: str, reach: float, passed: str = "") -> str:
     size = f"context_tokens={tokens} kv_bytes_per_token={model.bytes_name(kept)}"
-    window = f"{kept.name}_tokens"
+    window = kept.bound_name(reach)
     if passed:
         window = f"{kept.name}_chosen_tokens"
         if window not in sheet:
@@ -103,36 +104,60 @@ def write_attention_flop(
     Where the cache holds latents the pass takes the cheaper of two forms, on the latents or on what they expand to;
     with `as_cached` there is no choice, as a decoded token has none.
     """
-    groups = model.kept or ([_UNKNOWN] if model.architecture is None else [])
-    choice = not as_cached and any(group.expansion_flop or group is _UNKNOWN for group in groups)
-    forms = ("latent", "expanded", "expansion") if choice else ("attention",)
-    shape = f"batch={batch} pass_tokens={passed}"
-    state = []
+    groups = model.kept or ((_UNKNOWN,) if model.architecture is None else ())
+    asked = _Attending(sheet, model, batch, passed, context, suffix)
+    states = []
     if model.state_bytes:
-        state = [f"states_flop{suffix}"]
-        sheet.compute(state[0], attention.states_flop, "FLOP", f"{shape} state_flop")
-    for form in forms:
-        more = [] if form == "expansion" else state
-        alone = len(groups) == 1 and not more
-        rows = []
-        for group in groups:
-            own = "" if model.cache_is_plain else f"{group.name}_"
-            rows.append(f"{form}_{'' if alone else own}flop{suffix}")
-            if form == "expansion":
-                sheet.compute(rows[-1], attention.expansion_flop, "FLOP",
-                              f"batch={batch} context_tokens={context} "
-                              f"expansion_flop_per_token={own}expansion_flop_per_token")  # fmt: skip
-                continue
-            attended = _attended(sheet, group, own, passed, context)
-            pair = f"{own}{'expanded_pair_flop' if form == 'expanded' else 'pair_flop'}"
-            sheet.compute(rows[-1], attention.attention_flop, "FLOP",
-                          f"{shape} attended_tokens={attended} pair_flop={pair}")  # fmt: skip
+        states = [f"states_flop{suffix}"]
+        sheet.compute(states[0], attention.states_flop, "FLOP", f"{asked.shape} state_flop")
+    if as_cached or not any(group.expansion_flop or group is _UNKNOWN for group in groups):
+        asked.sum("attention", groups, states)
+        return
+    asked.sum("latent", groups, states)
+    asked.sum("expanded", groups, states)
+    asked.sum("expansion", groups, [])
+    sheet.compute(f"attention_flop{suffix}", attention.cheaper_attention_flop, "FLOP",
+                  f"latent_flop=latent_flop{suffix} expanded_flop=expanded_flop{suffix} "
+                  f"expansion_flop=expansion_flop{suffix}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Attending:
+    """A pass whose attention is written down: the names of its batch, its new tokens and its context."""
+
+    sheet: Worksheet
+    model: Model
+    batch: str
+    passed: str
+    context: str
+    suffix: str
+
+    @property
+    def shape(self) -> str:
+        return f"batch={self.batch} pass_tokens={self.passed}"
+
+    def sum(self, form: str, groups: Sequence[Kept], states: list[str]) -> None:
+        """The arithmetic of all groups in a form, and of the states."""
+        name = f"{form}_flop{self.suffix}"
+        alone = len(groups) == 1 and not states
+        rows = [
+            self._group(form, group, name if alone else f"{form}_{group.name}_flop{self.suffix}") for group in groups
+        ]
         if not alone:
-            _sum(sheet, f"{form}_flop{suffix}", [*rows, *more], attention.groups_flop)
-    if choice:
-        sheet.compute(f"attention_flop{suffix}", attention.cheaper_attention_flop, "FLOP",
-                      f"latent_flop=latent_flop{suffix} expanded_flop=expanded_flop{suffix} "
-                      f"expansion_flop=expansion_flop{suffix}")  # fmt: skip
+            _sum(self.sheet, name, [*rows, *states], attention.groups_flop)
+
+    def _group(self, form: str, group: Kept, name: str) -> str:
+        own = "" if self.model.cache_is_plain else f"{group.name}_"
+        if form == "expansion":
+            self.sheet.compute(name, attention.expansion_flop, "FLOP",
+                               f"batch={self.batch} context_tokens={self.context} "
+                               f"expansion_flop_per_token={own}expansion_flop_per_token")  # fmt: skip
+            return name
+        attended = _attended(self.sheet, group, own, self.passed, self.context)
+        pair = f"{own}expanded_pair_flop" if form == "expanded" else f"{own}pair_flop"
+        self.sheet.compute(name, attention.attention_flop, "FLOP",
+                           f"{self.shape} attended_tokens={attended} pair_flop={pair}")  # fmt: skip
+        return name
 
 
 _UNKNOWN = Kept(0.0, 0.0, "not known")  # of bare numbers, whose attention is a gap on the worksheet
@@ -166,7 +191,8 @@ def write_context_within(
     reach = {kept: kept.read_tokens if read else kept.stored_tokens for kept in groups}
     found = []
     for j, bound in enumerate([0.0, *sorted({tokens for tokens in reach.values() if math.isfinite(tokens)})]):
-        saturated = _saturated(sheet, model, [k for k in reach if reach[k] <= bound], state, f"{name}_saturated_{j}")
+        full = {kept: tokens for kept, tokens in reach.items() if tokens <= bound}
+        saturated = _saturated(sheet, model, full, state, f"{name}_saturated_{j}")
         growth = _growth(sheet, model, [k for k in reach if reach[k] > bound], f"{name}_growth_{j}")
         room = f"available_bytes={available} saturated_bytes={saturated} growing_bytes_per_token={growth}"
         sheet.compute(f"{name}_{j}", context.context_within_bytes, "tokens", room)
@@ -178,14 +204,15 @@ def write_context_within(
         found[0] = longer
 
 
-def _saturated(sheet: Worksheet, model: Model, full: Sequence[Kept], state: str, name: str) -> str:
+def _saturated(sheet: Worksheet, model: Model, full: Mapping[Kept, float], state: str, name: str) -> str:
     """Bytes of the groups whose reach is full, and of the states."""
     rows = []
-    for kept in full:
-        rows.append(f"{kept.name}_full_bytes")
+    for kept, tokens in full.items():
+        bound = kept.bound_name(tokens)
+        rows.append(f"{bound.removesuffix('_tokens')}_full_bytes")
         if rows[-1] not in sheet:
             sheet.compute(rows[-1], kv_variants.full_bytes, "B",
-                          f"context_tokens={kept.name}_tokens kv_bytes_per_token={model.bytes_name(kept)}")  # fmt: skip
+                          f"context_tokens={bound} kv_bytes_per_token={model.bytes_name(kept)}")  # fmt: skip
     rows += [state] if model.state_bytes else []
     if len(rows) > 1:
         _sum(sheet, name, rows, kv_variants.groups_bytes)

@@ -20,7 +20,7 @@ from headway.model.dtypes import dtype
 from headway.model.fields import Fields
 from headway.model.find import find_config
 from headway.model.model import Model, stored_in
-from headway.model.read_layers import norm_params, read_layers
+from headway.model.read_layers import norm_params, read_layers, refuse_what_is_not_read
 from headway.model.storage import plain, read_kv_format, read_storage
 from headway.provenance import Origin
 
@@ -86,8 +86,9 @@ def text_config(config: Mapping[str, Any], name: str) -> tuple[dict[str, Any], t
             break
         if not isinstance(inner, dict):
             raise BadInput(f"{name}: the field text_config must be an object, found {shown(inner)}")
-        outer = {k: flat[k] for k in (*_OF_THE_WHOLE, "model_type", "tie_word_embeddings") if k in flat}
-        flat = {**outer, **{k: v for k, v in inner.items() if v is not None or k not in outer}}
+        tied = _tying(flat, inner)
+        outer = {k: flat[k] for k in (*_OF_THE_WHOLE, "model_type") if k in flat}
+        flat = {**outer, **{k: v for k, v in inner.items() if v is not None or k not in outer}, **tied}
     for key in _NESTED:
         if isinstance(nested := flat.get(key), dict):
             flat = {**{k: v for k, v in nested.items() if k != "model_type"}, **flat}
@@ -97,6 +98,17 @@ def text_config(config: Mapping[str, Any], name: str) -> tuple[dict[str, Any], t
         renamed = {"num_heads": "kda_num_heads", "head_dim": "kda_head_dim"}
         flat = {**{renamed.get(str(k), str(k)): v for k, v in linear.items()}, **flat}
     return flat, tuple(beside.values())
+
+
+def _tying(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a wrapper ties the embeddings of its text model: families heed one of the two fields, or either."""
+    family = outer.get("model_type")
+    kin = families().get(family, {}) if isinstance(family, str) else {}
+    key, by = "tie_word_embeddings", kin.get("tied_by", "either")
+    places = {"outer": (outer, kin), "inner": (inner, kin), "either": (outer, inner, kin)}[by]
+    if by == "either" and inner.get(key) is True and outer.get(key) is False and kin:
+        return {key: True}
+    return next(({key: place[key]} for place in places if place.get(key) is not None), {})
 
 
 def read_config(
@@ -122,6 +134,9 @@ def read_config(
     wide = dtype(fields.text("torch_dtype", "dtype", default="bfloat16"))
     storage = read_storage(fields, wide, layer_parts) if read_formats else plain(wide)
     modules = next((fields.count(key, least=0) for key in _MTP if fields.has(key)), 0)
+    if fields.defaulted:
+        absent = ", ".join(f"{key} {value:,}" for key, value in fields.defaulted.items())
+        fields.assume(f"absent from the config, and as the code of its family has them: {absent}")
     unread = list(fields.unread())
     if unread:
         fields.assume(f"not interpreted, and taken to change no count: {', '.join(unread[:12])}"
@@ -151,25 +166,36 @@ def _refuse_what_is_no_decoder(fields: Fields) -> None:
 
 
 def _architecture(fields: Fields) -> tuple[Architecture, list[tuple[str, ...]]]:
+    refuse_what_is_not_read(fields)
     hidden = fields.count("hidden_size", "n_embd", "d_model", "dim")
+    if fields.has("word_embed_proj_dim") and fields.count("word_embed_proj_dim") != hidden:
+        raise BadInput(f"{fields.name}: embeddings of another width than the layers (word_embed_proj_dim) are not read")
     layers, layer_parts = read_layers(fields, hidden)
     vocabulary = fields.count("vocab_size", "padded_vocab_size")
-    if not fields.has("tie_word_embeddings"):
+    silent = not fields.has("tie_word_embeddings") and not fields.states("tie_word_embeddings")
+    if silent:
         fields.assume("tie_word_embeddings is absent: embedding and head taken for one matrix, the format's default")
     positions = fields.count("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len",
                              "model_max_length", default=0, least=0)  # fmt: skip
     own = fields.count("hidden_size_per_layer_input", default=0, least=0)
     n_layers = sum(run.count for run in layers)
-    learned = positions * hidden * fields.flag("learned_positions")
+    beside = fields.count("positions_beside", default=0, least=0)
+    learned = (positions + beside) * hidden * fields.flag("learned_positions")
+    norms = fields.flag("do_layer_norm_before", default=True) + fields.flag("embedding_norm")
     rows = fields.count("vocab_size_per_layer_input", default=vocabulary)
     return Architecture(
-        hidden, vocabulary, fields.flag("tie_word_embeddings", default=True), layers,
-        extra_norm_params=norm_params(fields, hidden) + _head_streams(fields, hidden) + own,
+        hidden, vocabulary, fields.flag("tie_word_embeddings", default=silent), layers,
+        extra_norm_params=norms * norm_params(fields, hidden) + _head_streams(fields, hidden) + own,
         lookup_params=rows * n_layers * own + learned,
         projection_params=n_layers * own * hidden + _stream_projections(fields, hidden),
-        head_bias=fields.flag("head_bias", "lm_head_bias"),
+        head_bias=fields.flag("head_bias", "lm_head_bias", default=_biased_throughout(fields)),
         positions=positions or None,
     ), layer_parts  # fmt: skip
+
+
+def _biased_throughout(fields: Fields) -> bool:
+    """Whether the field that biases every projection biases the head too, as ERNIE's does."""
+    return fields.flag("bias_to_head") and fields.flag("use_bias")
 
 
 def _head_streams(fields: Fields, hidden: int) -> int:

@@ -40,13 +40,14 @@ class Mlp(FeedForward):
     intermediate_size: int
     bias: bool = False
     gated: bool = True
+    activation_params: int = 0
 
     @property
     def params(self) -> int:
-        """Matrices and biases."""
+        """Matrices and biases, and what an activation has learned."""
         up = 1 + self.gated
         biases = (up * self.intermediate_size + self.hidden_size) * self.bias
-        return (up + 1) * self.hidden_size * self.intermediate_size + biases
+        return (up + 1) * self.hidden_size * self.intermediate_size + biases + self.activation_params
 
     @property
     def parts(self) -> dict[str, int]:
@@ -69,15 +70,13 @@ class MixtureOfExperts(FeedForward):
     shared_intermediate_size: int = 0
     gated: bool = True
     expert_bias: bool = False
+    shared_bias: bool = False
     router_bias: bool = False
     router_scales: bool = False  # a scale for each input and each expert, as Gemma 4 has
     shared_gate: bool = False
     zero_experts: int = 0
     latent_size: int | None = None
     latent_norm: bool = False
-
-    def _block(self, hidden: int, width: int) -> int:
-        return Mlp(hidden, width, self.expert_bias, self.gated).params
 
     @property
     def expert_input_size(self) -> int:
@@ -87,7 +86,7 @@ class MixtureOfExperts(FeedForward):
     @property
     def expert_params(self) -> int:
         """Weights of one routed expert."""
-        return self._block(self.expert_input_size, self.expert_intermediate_size)
+        return Mlp(self.expert_input_size, self.expert_intermediate_size, self.expert_bias, self.gated).params
 
     @property
     def routed_params(self) -> int:
@@ -101,8 +100,10 @@ class MixtureOfExperts(FeedForward):
     def shared_params(self) -> int:
         """Weights that every token visits: shared experts with their gate, and the projections of a latent."""
         width = self.shared_intermediate_size
-        shared = self._block(self.hidden_size, width) + self.hidden_size * self.shared_gate if width else 0
+        block = Mlp(self.hidden_size, width, self.shared_bias, self.gated).params
+        shared = block + self.hidden_size * self.shared_gate if width else 0
         latent = 0 if self.latent_size is None else 2 * self.hidden_size * self.latent_size
+        latent += (self.hidden_size + (self.latent_size or 0)) * self.shared_bias if latent else 0
         return shared + latent + (self.latent_size or 0) * self.latent_norm
 
     @property

@@ -13,8 +13,22 @@ MOST_LAYERS = 100_000
 LARGEST = 10**8  # larger than any width, depth or vocabulary; keeps the counts finite
 
 # What a field is called that says something of shape.
-_STRUCTURAL = re.compile(r"hidden|size|dim|rank|head|layer|expert|moe|attn|attention|mlp|ffn|ssm|mamba|conv|state|window"
-                         r"|lora|latent|kv|index|stride|width|depth|embed|mixer|group|repeat|loop|recur", re.IGNORECASE)  # fmt: skip
+_STRUCTURAL = re.compile(
+    "hidden|size|dim|rank|head|layer|expert|moe|attn|attention|mlp|ffn|ssm|mamba|conv|state|window|lora|latent|kv|index"
+    "|stride|width|depth|embed|mixer|group|repeat|loop|recur|cycle|block",
+    re.IGNORECASE,
+)
+
+# Sizes that configs nearly always state: where one is silent, the answer says what the family's code would take.
+_SIZES = {
+    "num_experts_per_tok", "n_routed_experts", "num_experts", "num_local_experts", "moe_intermediate_size",
+    "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "num_key_value_heads",
+    "head_dim", "index_topk", "index_n_heads", "index_head_dim", "sliding_window", "ssm_state_size",
+    "mamba_num_heads", "linear_num_value_heads",
+}  # fmt: skip
+
+# Words of families.toml that no config may say.
+_WORDS = {"pattern_start", "pattern", "pattern_end", "sliding_layers", "ignored", "refused", "tied_by", "known_family"}
 
 
 class Fields:
@@ -25,16 +39,30 @@ class Fields:
 
     def __init__(self, config: Mapping[str, Any], name: str, implied: Mapping[str, Any] | None = None) -> None:
         self.name, self.assumed = name, list[str]()
-        self._config, self._implied, self._read = config, dict(implied or {}), set[str]()
+        self._implied = dict(implied or {})
+        unseen = _WORDS | set(self._implied.get("ignored", ()))  # what the family's code does not look at
+        self._config = {key: value for key, value in config.items() if key not in unseen}
+        self._read = set[str]()
+        self.defaulted: dict[str, int] = {}  # sizes that the family's code has where the config is silent
 
     def _find(self, keys: Iterable[str]) -> tuple[str, Any]:
+        """The first of the fields that says something.
+
+        What the family implies stands for a field that is absent, not for one that is null: null means none.
+        """
         names = tuple(keys)
         self._read.update(names)
-        for source in (self._config, self._implied):
-            for key in names:
-                if source.get(key) is not None:
-                    return key, source[key]
-        return names[0], None
+        stated = [key for key in names if key in self._config]
+        source = self._config if stated else self._implied
+        for key in stated or names:
+            if source.get(key) is not None:
+                return key, source[key]
+        return (stated or names)[0], None
+
+    def states(self, key: str) -> bool:
+        """Whether the config itself has the field, be it null."""
+        self._read.add(key)
+        return key in self._config
 
     def __contains__(self, key: str) -> bool:
         return self._find([key])[1] is not None
@@ -61,6 +89,8 @@ class Fields:
         whole = int(value) if isinstance(value, float) and value.is_integer() else value
         if type(whole) is not int or not least <= whole <= most:
             raise self.wrong(key, f"a whole number from {least} to {most:,}", value)
+        if key in _SIZES and key not in self._config:
+            self.defaulted[key] = whole
         return whole
 
     def text(self, *keys: str, default: str | None = None) -> str:

@@ -30,8 +30,10 @@ class Found:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_config(name: str | Path) -> Found:
-    """The config that a name, an id or a path means; `UnknownName` or `BadInput` where it means none."""
+def find_config(name: str | Path | Mapping[str, Any]) -> Found:
+    """The config that a name, an id or a path means, or the fields given; `UnknownName` or `BadInput` otherwise."""
+    if isinstance(name, Mapping):
+        return Found("the config", name, Origin("user", "the fields of a config"))
     if not isinstance(name, (str, Path)):
         raise BadInput(f"a model is a catalog name or a path to a config.json, found {shown(name)}")
     name = str(name)
@@ -70,13 +72,18 @@ def _file_name(path: Path) -> str:
 
 def parse(path: Path) -> dict[str, Any]:
     """The object that a config.json holds."""
+    return parse_text(read_text(path), path.name)
+
+
+def parse_text(text: str, what: str) -> dict[str, Any]:
+    """The object that a text holds, which is called `what` where it holds none."""
     try:
-        config = json.loads(read_text(path))
+        config = json.loads(text)
     except (ValueError, RecursionError) as error:  # JSONDecodeError, or an integer of thousands of digits
-        what = "is nested too deeply" if isinstance(error, RecursionError) else f"is not JSON: {error}"
-        raise BadInput(f"{path.name} {what}") from None
+        wrong = "is nested too deeply" if isinstance(error, RecursionError) else f"is not JSON: {error}"
+        raise BadInput(f"{what} {wrong}") from None
     if not isinstance(config, dict):
-        raise BadInput(f"{path.name} holds {shown(config)}, expected an object with the fields of a config.json")
+        raise BadInput(f"{what} holds {shown(config)}, expected an object with the fields of a config.json")
     return config
 
 

@@ -50,12 +50,17 @@ class Kept:
         """The tokens that bound the group in one way or the other; infinite for one that has no bound."""
         return self.read_tokens if not self.stored_tokens else min(self.reach)
 
+    def bound_name(self, tokens: float) -> str:
+        """What a bound of the group is called: that of what is read, and beside it a wider one of what is kept."""
+        return f"{self.name}_tokens" if tokens == self.bound else f"{self.name}_stored_tokens"
+
     def times(self, layers: int) -> Kept:
         """The group of many such layers."""
         expanded = self.pair_flop if self.expanded_pair_flop is None else self.expanded_pair_flop
         return replace(
-            self, numbers=layers * self.numbers, pair_flop=layers * self.pair_flop, expanded_pair_flop=layers * expanded,
-            expansion_flop=layers * self.expansion_flop, text=f"{layers} layers x {self.text}",
+            self, numbers=layers * self.numbers, pair_flop=layers * self.pair_flop,
+            expanded_pair_flop=layers * expanded, expansion_flop=layers * self.expansion_flop,
+            text=f"{layers} layers x {self.text}",
         )  # fmt: skip
 
     def within(self, tokens: float) -> Kept:

@@ -161,6 +161,9 @@ class Model:
                 rows.append(
                     Quantity(f"{kept.name}_tokens", kept.bound, "tokens", self.noted("as many as a token reads"))
                 )
+            if kept.bound < kept.stored_tokens < math.inf:
+                name = kept.bound_name(kept.stored_tokens)
+                rows.append(Quantity(name, kept.stored_tokens, "tokens", self.noted("as many as are kept")))
         assert self.architecture is not None
         states = " + ".join(state.text for state in self.architecture.states)
         if self.state_bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from headway.errors import UnknownName
 from headway.model.fields import Fields
 
@@ -12,21 +14,28 @@ MIXERS = {
     "local_attention": "sliding", "swa": "sliding", "chunked": "chunked", "chunked_attention": "chunked",
     "linear": "linear", "linear_attention": "linear", "gated_deltanet": "linear", "kda": "linear",
     "lightning_attention": "linear", "mamba": "mamba", "mamba2": "mamba", "conv": "conv", "sparse": "sparse",
-    "sparse_attention": "sparse", "minimax_m3_sparse": "sparse", "hybrid": "hybrid",
-    "compressed_sparse_attention": "compressed", "heavily_compressed_attention": "compressed",
+    "sparse_attention": "sparse", "minimax_m3_sparse": "sparse", "indexed_attention": "sparse",
+    "deepseek_sparse_attention": "sparse", "hybrid": "hybrid", "compressed_sparse_attention": "compressed",
+    "heavily_compressed_attention": "condensed",
 }  # fmt: skip
-FEED_FORWARDS = {"dense": "dense", "mlp": "dense", "sparse": "routed", "moe": "routed", "routed": "routed"}
+FEED_FORWARDS = {"dense": "dense", "mlp": "dense", "sparse": "routed", "moe": "routed", "routed": "routed",
+                 "hash_moe": "routed"}  # fmt: skip
 # The letters and words of models whose every layer is a single block.
 SINGLE_BLOCKS = {"M": "mamba", "*": "full", "-": "dense", "E": "routed", "mamba": "mamba", "attention": "full",
-                 "mlp": "dense", "moe": "routed"}  # fmt: skip
+                 "linear_attention": "mamba", "full_attention": "full", "mlp": "dense", "moe": "routed"}  # fmt: skip
+# The letters in which families.toml spells the kinds of layers that a config does not list.
+_LETTERS = {"F": "full", "S": "sliding", "C": "chunked", "L": "linear", "M": "mamba", "B": "hybrid", "K": "conv",
+            "s": "compressed", "h": "condensed"}  # fmt: skip
+SEARCHED = 16  # DeepSeek-V4 searches entries of 4 tokens with an indexer, and reads those of 128 as a whole
 _EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts", "num_moe_experts")
 
 
 def expert_field(fields: Fields) -> str | None:
     """The name under which a config counts its experts, if it has any."""
-    for key in _EXPERTS:
-        fewest = 1 if fields.has("expert_layer_period") else 0  # Jamba's single expert is a plain block
-        if fields.has(key) and fields.raw(key) not in (fewest, 0):
+    few = (0, 1) if fields.has("expert_layer_period") else (0,)  # Jamba's single expert is a plain block
+    stated = [key for key in _EXPERTS if fields.states(key)]
+    for key in stated or _EXPERTS:
+        if fields.has(key) and fields.raw(key) not in few:
             return key
     return None
 
@@ -50,8 +59,10 @@ def single_blocks(fields: Fields) -> list[str] | None:
 
 
 def mixer_kinds(fields: Fields, depth: int) -> list[str]:
-    """What mixes tokens in each layer: full, sliding, chunked, linear, mamba, conv, sparse, compressed, hybrid."""
-    for read in (_listed, _numbered, _periodic, _windowed):
+    """What mixes tokens in each layer: full, sliding, chunked, linear, mamba, conv, sparse, compressed, condensed,
+    hybrid.
+    """
+    for read in (_listed, _numbered, _periodic, _familiar, _windowed):
         kinds = read(fields, depth)
         if kinds is not None:
             return kinds
@@ -80,9 +91,10 @@ def _numbered(fields: Fields, depth: int) -> list[str] | None:
         return ["full" if one else "linear" for one in ones]
     if (ones := fields.per_layer(depth, "hybrid_layer_pattern")) is not None:
         return ["sliding" if one else "full" for one in ones]
-    if (ones := fields.per_layer(depth, "compress_ratios")) is not None:
-        return ["compressed"] * depth
-    if (ones := fields.per_layer(depth, "no_rope_layers")) and fields.has("attention_chunk_size"):
+    if fields.per_layer(depth, "compress_ratios") is not None:
+        return [_compression(stride) for stride in fields.counts(depth, "compress_ratios")]
+    ones = fields.per_layer(depth, "no_rope_layers") if fields.raw("no_rope_layers") else None  # an empty list is none
+    if ones is not None and fields.has("attention_chunk_size"):
         return ["chunked" if one else "full" for one in ones]
     if (ones := fields.per_layer(depth, "sparse_attention_freq")) is not None:
         return ["sparse" if one else "full" for one in ones]
@@ -92,6 +104,11 @@ def _numbered(fields: Fields, depth: int) -> list[str] | None:
         other = "conv" if fields.has("conv_L_cache") else "mamba"
         return ["full" if i in full else other for i in range(depth)]
     return None
+
+
+def _compression(stride: int) -> str:
+    """What a layer of DeepSeek-V4 that keeps one entry for so many tokens is: a window alone, searched, or whole."""
+    return "sliding" if not stride else "compressed" if stride <= SEARCHED else "condensed"
 
 
 def _periodic(fields: Fields, depth: int) -> list[str] | None:
@@ -105,7 +122,10 @@ def _periodic(fields: Fields, depth: int) -> list[str] | None:
     if fields.has("attention_chunk_size") and fields.has("no_rope_layer_interval"):
         period = fields.count("no_rope_layer_interval")
         return ["chunked" if (i + 1) % period else "full" for i in range(depth)]
-    if fields.has("sliding_window_pattern") and window(fields) is not None:
+    if fields.has("global_attn_every_n_layers") and window(fields) is not None:
+        period = fields.count("global_attn_every_n_layers")
+        return ["sliding" if (i + 1) % period else "full" for i in range(depth)]
+    if fields.raw("sliding_window_pattern") and window(fields) is not None:
         if isinstance(fields.raw("sliding_window_pattern"), str):  # a letter a layer, repeated: LLLG
             letters = fields.text("sliding_window_pattern")
             _words(fields, "sliding_window_pattern", list(letters), {"L": "sliding", "G": "full"})
@@ -115,16 +135,40 @@ def _periodic(fields: Fields, depth: int) -> list[str] | None:
     return None
 
 
+def _familiar(fields: Fields, depth: int) -> list[str] | None:
+    """The pattern of the family, where the config has no list."""
+    if not fields.has("pattern"):
+        return None
+    start, repeated, end = (fields.text(key, default="") for key in ("pattern_start", "pattern", "pattern_end"))
+    letters = (start + repeated * depth)[: max(depth - len(end), 0)] + end
+    kinds = [_LETTERS[letter] for letter in letters[-depth:]]
+    return kinds if window(fields) is not None else ["full" if kind == "sliding" else kind for kind in kinds]
+
+
 def _windowed(fields: Fields, depth: int) -> list[str] | None:
-    """One window for all layers, or for those past the first few."""
+    """One window for all layers, or for those that the family's code picks."""
     if fields.has("attention_chunk_size") and not fields.has("sliding_window"):
         return ["chunked"] * depth
     if window(fields) is None:
         if fields.has("index_topk", "sparse_topk_blocks"):
             return ["sparse"] * depth
         return ["mamba"] * depth if not fields.has(*HEADS) and fields.has(*STATE_SIZES) else None
-    first = fields.count("max_window_layers", default=0, least=0) if fields.has("use_sliding_window") else 0
-    return ["sliding" if i >= first else "full" for i in range(depth)]
+    rule = fields.text("sliding_layers", default="after" if fields.has("use_sliding_window") else "all")
+    bound = fields.count("max_window_layers", default=0 if rule == "after" else depth, least=0)
+    slides: dict[str, Callable[[int], bool]] = {
+        "all": lambda i: True,
+        "after": lambda i: i >= bound,
+        "before": lambda i: i < bound and i % 2 == 0,
+        "unrotated": lambda i: not _rotated(fields, i, depth),
+        "listed": lambda i: False,
+    }
+    return ["sliding" if slides[rule](i) else "full" for i in range(depth)]
+
+
+def _rotated(fields: Fields, layer: int, depth: int) -> bool:
+    """Whether a layer turns queries and keys by their positions."""
+    listed = fields.per_layer(depth, "no_rope_layers") if fields.raw("no_rope_layers") else None
+    return bool(listed[layer] if listed else (layer + 1) % fields.count("no_rope_layer_interval", default=4))
 
 
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
@@ -133,9 +177,9 @@ STATE_SIZES = ("ssm_state_size", "mamba_d_state", "state_size", "d_state")
 
 def window(fields: Fields) -> int | None:
     """The tokens that a sliding layer sees; None where there is no window, or it is switched off."""
-    if not fields.has("sliding_window", "sliding_window_size") or not fields.flag("use_sliding_window", default=True):
+    if not fields.has("sliding_window_size", "sliding_window") or not fields.flag("use_sliding_window", default=True):
         return None
-    return fields.count("sliding_window", "sliding_window_size")
+    return fields.count("sliding_window_size", "sliding_window")
 
 
 def feed_forward_kinds(fields: Fields, depth: int) -> list[str]:

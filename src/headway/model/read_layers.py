@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TypeVar
 
 from headway.errors import BadInput
 from headway.model.feed_forward import FeedForward, MixtureOfExperts, Mlp
@@ -12,8 +13,10 @@ from headway.model.layers import Block, Layers
 from headway.model.pattern import expert_field, feed_forward_kinds, mixer_kinds, single_blocks
 from headway.model.read_mixers import mixer
 
+_Key = TypeVar("_Key", bound=Hashable)
+_Layer = tuple[tuple[Block, ...], int]  # the blocks of a layer, and the parameters beside them
 _DEPTH = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-_WIDTH = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff")
+_WIDTH = ("intermediate_size", "block_ff_dim", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff")
 _EXPERT_WIDTH = ("moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_size", "expert_intermediate_size")
 _CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k_experts",
            "experts_per_token", "num_selected_experts")  # fmt: skip
@@ -21,6 +24,30 @@ _SHARED = ("n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_n
 _SHARED_WIDTH = ("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size",
                  "share_expert_dim", "share_expert_dims", "shared_intermediate_size")  # fmt: skip
 _PLAIN_ACTIVATIONS = {"relu", "relu2", "gelu", "gelu_new", "gelu_fast", "quick_gelu"}
+
+
+# Fields that announce layers which would silently be counted as something else.
+_NOT_READ = {
+    "cross_attention_layers": "cross-attention to images", "lambda_std_dev": "differential attention",
+    "H_cycles": "a depth that is run through repeatedly", "mean_recurrence": "a depth that is run through repeatedly",
+    "recurrent_depth": "a depth that is run through repeatedly", "num_hidden_groups": "layers that share weights",
+    "num_mem_blocks": "transformer blocks that share weights", "n_mamba_heads": "state spaces with heads of their own",
+    "cca_time0": "compressed convolutional attention", "d_rel": "learned relative positions",
+    "hc_count": "hyper-connections of low rank", "ngram_size": "embeddings of n-grams",
+    "gated_norm_rank": "norms with a gate", "layer_group_size": "groups of linear layers", "lru_width": "a recurrence",
+    "qk_dim_factor": "xLSTM blocks", "keep_window_size": "a mask that is learned", "attention_types": "local attention",
+    "local_attention": "local attention", "index_kpool": "an index of pooled keys", "wkv_version": "RWKV blocks",
+    "attention_hidden_size": "RWKV blocks", "kv_compress": "compression of the cache",
+    "num_loops": "a depth that is run through repeatedly",
+}  # fmt: skip
+
+
+def refuse_what_is_not_read(fields: Fields) -> None:
+    """A field, or a family, whose layers are of a kind that has no count here."""
+    found = next((key for key in _NOT_READ if fields.raw(key)), None)
+    if found is not None or fields.has("refused"):
+        what = fields.text("refused", default="") or f"the field {found} announces {_NOT_READ[found or '']}, which"
+        raise BadInput(f"{fields.name}: {what} is not read; describe the model by --params, --active and --kv-bytes")
 
 
 def read_layers(fields: Fields, hidden: int) -> tuple[tuple[Layers, ...], list[tuple[str, ...]]]:
@@ -32,7 +59,7 @@ def read_layers(fields: Fields, hidden: int) -> tuple[tuple[Layers, ...], list[t
     return runs, [parts[blocks] for blocks, _ in listed]
 
 
-def _layers(fields: Fields, hidden: int) -> Iterator[tuple[tuple[Block, ...], int]]:
+def _layers(fields: Fields, hidden: int) -> Iterator[_Layer]:
     norm = norm_params(fields, hidden)
     single = single_blocks(fields)
     if single is not None:
@@ -48,7 +75,8 @@ def _layers(fields: Fields, hidden: int) -> Iterator[tuple[tuple[Block, ...], in
 
 def norm_params(fields: Fields, hidden: int) -> int:
     """Parameters of one norm over the hidden size: a weight, a weight and a bias, or none."""
-    return hidden * (fields.flag("norm_weight", default=True) + fields.flag("norm_bias"))
+    learned = fields.flag("norm_weight", "layer_norm_elementwise_affine", default=True)
+    return hidden * (learned + (learned and fields.flag("norm_bias")))
 
 
 def _check_depth(fields: Fields, found: int) -> None:
@@ -57,7 +85,7 @@ def _check_depth(fields: Fields, found: int) -> None:
         raise BadInput(f"{fields.name}: num_hidden_layers is {stated}, and the pattern has {found} layers")
 
 
-def _remembered(make, keys):  # type: ignore[no-untyped-def]
+def _remembered(make: Callable[[_Key], _Layer], keys: Sequence[_Key]) -> Iterator[_Layer]:
     """What `make` makes of each key, made once for each kind of key."""
     made = {key: make(key) for key in dict.fromkeys(keys)}
     return (made[key] for key in keys)
@@ -71,7 +99,7 @@ def _single(fields: Fields, hidden: int, kind: str, kinds: list[str]) -> tuple[B
     return mixer(fields, hidden, kind, at, depth)
 
 
-def _ordinary(fields: Fields, hidden: int, norm: int) -> Iterator[tuple[tuple[Block, ...], int]]:
+def _ordinary(fields: Fields, hidden: int, norm: int) -> Iterator[_Layer]:
     """A mixer, then a feed-forward block, and the norms of both."""
     depth = fields.count(*_DEPTH, most=MOST_LAYERS)
     mixers, blocks = mixer_kinds(fields, depth), feed_forward_kinds(fields, depth)
@@ -79,11 +107,14 @@ def _ordinary(fields: Fields, hidden: int, norm: int) -> Iterator[tuple[tuple[Bl
     keys = [(mixers[i], blocks[i], *(values[i] for values in varying)) for i in range(depth)]
     first = {key: i for i, key in reversed(list(enumerate(keys)))}
 
-    def make(key: tuple[object, ...]) -> tuple[tuple[Block, ...], int]:
+    def make(key: tuple[object, ...]) -> _Layer:
         i = first[key]
         kinds = mixers[i], blocks[i]
-        parts = (*mixer(fields, hidden, kinds[0], i, depth), *feed_forward(fields, hidden, kinds[1], i, depth))
-        return parts, _norms(fields, kinds) * norm + _per_layer_inputs(fields, hidden) + _alternating(fields, hidden)
+        blocks_of: tuple[Block, ...] = (
+            *mixer(fields, hidden, kinds[0], i, depth),
+            *feed_forward(fields, hidden, kinds[1], i, depth),
+        )
+        return blocks_of, _norms(fields, kinds) * norm + _beside(fields, hidden)
 
     yield from _remembered(make, keys)
 
@@ -105,18 +136,28 @@ def _varying(fields: Fields, depth: int) -> list[list[object]]:
         "index_skip_topk_offset", default=2, least=0)  # fmt: skip
     letters = fields.raw("index_topk_pattern")
     chosen = letters if isinstance(letters, str) and letters else "F"
+    single = fields.table("per_layer_config")
     return [*lists, [i >= depth - from_end for i in range(depth)], [i % factor > 0 for i in range(depth)],
             [max(i - start + 1, 0) % every == 0 for i in range(depth)],
-            [chosen[i % len(chosen)] for i in range(depth)]]  # fmt: skip
+            [chosen[i % len(chosen)] for i in range(depth)],
+            [str(single.get(str(i))) for i in range(depth)]]  # fmt: skip
 
 
 def _norms(fields: Fields, kinds: tuple[str, str]) -> int:
     """How many norms of the hidden size a layer has."""
     if "routed" in kinds[1] and fields.has("norms_per_routed_layer"):
         return fields.count("norms_per_routed_layer", least=0)
+    if fields.flag("one_norm_if_parallel") and fields.flag("use_parallel_residual"):
+        return 1
     if fields.flag("parallel_attn") and not fields.flag("new_decoder_architecture"):
         return fields.count("num_ln_in_parallel_attn", default=1)
-    return fields.count("norms_per_layer", default=2, least=0)
+    return fields.count("norms_per_layer", default=4 if fields.flag("use_post_norm") else 2, least=0)
+
+
+def _beside(fields: Fields, hidden: int) -> int:
+    """What stands beside the blocks and the norms of a layer."""
+    sub_norms = hidden + fields.count(*_WIDTH) if fields.flag("sub_norms") else 0
+    return _per_layer_inputs(fields, hidden) + _alternating(fields, hidden) + sub_norms
 
 
 def _per_layer_inputs(fields: Fields, hidden: int) -> int:
@@ -134,16 +175,17 @@ def _alternating(fields: Fields, hidden: int) -> int:
     return connections + updates + (2 * hidden * rank + hidden if rank else 0)
 
 
-def _doubled(fields: Fields, hidden: int, norm: int) -> Iterator[tuple[tuple[Block, ...], int]]:
+def _doubled(fields: Fields, hidden: int, norm: int) -> Iterator[_Layer]:
     """LongCat-Flash: two attentions and two dense blocks around one routed block, with four norms."""
     depth = fields.count(*_DEPTH, most=MOST_LAYERS)
     attention = mixer(fields, hidden, "full", 0, depth)
     dense = feed_forward(fields, hidden, "dense", 0, depth)
     routed = feed_forward(fields, hidden, "routed", 0, depth)
-    yield from [((*attention, *dense, *attention, *dense, *routed), 4 * norm)] * depth
+    both: tuple[Block, ...] = (*attention, *dense, *attention, *dense, *routed)
+    yield from [(both, 4 * norm)] * depth
 
 
-def _searched(fields: Fields, hidden: int, norm: int) -> Iterator[tuple[tuple[Block, ...], int]]:
+def _searched(fields: Fields, hidden: int, norm: int) -> Iterator[_Layer]:
     """Layers that a search chose one by one (Nemotron-NAS): heads in a group, width of the block, or nothing."""
     depth = fields.count(*_DEPTH, most=MOST_LAYERS)
     for layer in fields.per_layer(depth, "block_configs") or []:
@@ -156,8 +198,8 @@ def _searched(fields: Fields, hidden: int, norm: int) -> Iterator[tuple[tuple[Bl
             heads = fields.count("num_attention_heads")
             group = attention.count("n_heads_in_group")
             kv = heads // group if heads % group == 0 else 0
-            inner = Fields({"num_key_value_heads": kv, "num_attention_heads": heads}, fields.name,
-                           {"attention_bias": fields.raw("attention_bias"), "head_dim": fields.raw("head_dim")})  # fmt: skip
+            kept = {key: fields.raw(key) for key in ("attention_bias", "head_dim")}
+            inner = Fields({"num_key_value_heads": kv, "num_attention_heads": heads}, fields.name, kept)
             blocks += mixer(inner, hidden, "full", 0, depth)
         if not block.flag("no_op"):
             if block.raw("replace_with_linear"):
@@ -186,23 +228,29 @@ def _searched_width(block: Fields, hidden: int) -> int:
 def feed_forward(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> tuple[FeedForward, ...]:
     """The feed-forward blocks of a layer."""
     made: list[FeedForward] = []
-    if "dense" in kind:
+    if "dense" in kind and fields.flag("feed_forward", default=True):
         width = _dense_width(fields, hidden, layer, depth)
-        made += [Mlp(hidden, width, fields.flag("mlp_bias", "use_bias", "bias"), gated(fields))] if width else []
+        made += [_dense(fields, hidden, width)] if width else []
     if "routed" in kind:
         made.append(_experts(fields, hidden, layer, depth))
     return tuple(made)
+
+
+def _dense(fields: Fields, hidden: int, width: int) -> Mlp:
+    biased = fields.flag("mlp_bias", default=fields.flag("use_bias", "bias", "enable_bias", "add_bias_linear"))
+    return Mlp(hidden, width, biased, gated(fields), fields.count("activation_params", default=0, least=0))
 
 
 def gated(fields: Fields) -> bool:
     """Whether feed-forward blocks have a gate: by the family, else by the activation, which the result then says."""
     if fields.has("gated_mlp"):
         return fields.flag("gated_mlp")
+    if fields.flag("known_family"):
+        return True
     activation = fields.raw("mlp_hidden_act", "hidden_act", "hidden_activation", "activation_function")
     plain = isinstance(activation, str) and activation.lower() in _PLAIN_ACTIVATIONS
-    if not fields.flag("known_family"):
-        fields.assume(f"feed-forward blocks {'without' if plain else 'with'} a gate, as models with "
-                      f"{activation or 'no stated activation'} have them")  # fmt: skip
+    fields.assume(f"feed-forward blocks {'without' if plain else 'with'} a gate, as models with "
+                  f"{activation or 'no stated activation'} have them")  # fmt: skip
     return not plain
 
 
@@ -210,10 +258,25 @@ def _dense_width(fields: Fields, hidden: int, layer: int, depth: int) -> int:
     if fields.has("dense_intermediate_size", "intermediate_size_mlp"):
         return fields.count("dense_intermediate_size", "intermediate_size_mlp")
     ratio = fields.count("mlp_ratio", "expansion_ratio", default=0, least=0)
+    if fields.flag("shared_is_dense"):
+        return fields.count("shared_intermediate_size")
     widths = fields.counts(depth, *_WIDTH, default=ratio * hidden or None, least=0)
+    if fields.flag("block_auto_adjust_ff_dim"):
+        return _adjusted(fields, widths[layer])
     doubled = fields.flag("use_double_wide_mlp") and layer >= depth - fields.count("num_kv_shared_layers", default=0,
                                                                                   least=0)  # fmt: skip
     return widths[layer] * (2 if doubled else 1)
+
+
+def _adjusted(fields: Fields, width: int) -> int:
+    """LFM2's width: two thirds of the field, times a multiplier, up to a multiple of a block."""
+    multiplier = fields.raw("block_ffn_dim_multiplier")
+    if multiplier is None:
+        multiplier = 1
+    if isinstance(multiplier, bool) or not isinstance(multiplier, (int, float)) or not 0 < multiplier < 1000:
+        raise fields.wrong("block_ffn_dim_multiplier", "a number above 0", multiplier)
+    wide, block = int(int(2 * width / 3) * multiplier), fields.count("block_multiple_of", default=256)
+    return -(-wide // block) * block
 
 
 def _experts(fields: Fields, hidden: int, layer: int, depth: int) -> MixtureOfExperts:
@@ -222,7 +285,9 @@ def _experts(fields: Fields, hidden: int, layer: int, depth: int) -> MixtureOfEx
     chosen = fields.counts(depth, *_CHOSEN, least=1)[layer]
     if chosen > experts:
         raise BadInput(f"{fields.name}: num_experts_per_tok ({chosen}) cannot exceed {key} ({experts})")
-    width = fields.counts(depth, *_EXPERT_WIDTH, *_WIDTH, least=1)[layer]
+    dense = fields.has(*_WIDTH)  # looked at, though dense blocks of this width may be none
+    widths = _EXPERT_WIDTH if fields.has(*_EXPERT_WIDTH) or not dense else _WIDTH
+    width = fields.counts(depth, *widths, least=1)[layer]
     idle = fields.count("zero_expert_num", default=0, least=0)
     latent = fields.count("moe_latent_size", "routed_expert_hidden_size", default=0, least=0)
     return MixtureOfExperts(
@@ -230,6 +295,7 @@ def _experts(fields: Fields, hidden: int, layer: int, depth: int) -> MixtureOfEx
         shared_intermediate_size=_shared_width(fields, width, layer, depth),
         gated=gated(fields),
         expert_bias=fields.flag("expert_bias"),
+        shared_bias=fields.flag("shared_bias", "mlp_bias", "use_bias"),
         router_bias=fields.flag("router_bias"),
         router_scales=fields.flag("router_scales"),
         shared_gate=fields.flag("shared_expert_gate"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from headway.errors import BadInput
+from headway.errors import BadInput, shown
 from headway.model.attention import CompressedAttention, GroupedQueryAttention, Index, LatentAttention, Mixer
 from headway.model.dtypes import dtype
 from headway.model.fields import Fields
-from headway.model.pattern import HEADS, window
+from headway.model.pattern import HEADS, STATE_SIZES, window
 from headway.model.recurrent import GatedDelta, KimiDelta, Lightning, Mamba, Mamba2, ShortConvolution
 
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads", "kv_n_heads", "n_head_kv", "num_attention_groups",
@@ -31,8 +31,9 @@ def mixer(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> tup
 
 
 def _attention(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> Mixer:
-    if kind == "compressed":
-        return _compressed(fields, hidden, layer, depth)
+    windowed = kind == "sliding" and fields.has("compress_ratios", "compress_rate_csa")
+    if windowed or kind in ("compressed", "condensed"):
+        return _compressed(fields, hidden, kind, layer, depth)
     if fields.has("kv_lora_rank") and fields.flag("use_mla", default=True):
         return _latent(fields, hidden, kind, layer, depth)
     return _grouped(fields, hidden, kind, layer, depth)
@@ -59,15 +60,33 @@ def _heads(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> _H
     if kind == "sliding" and fields.has("swa_num_attention_heads"):
         query, kv = fields.count("swa_num_attention_heads"), fields.count("swa_num_key_value_heads")
         width, value = fields.count("swa_head_dim"), fields.count("swa_v_head_dim", default=value)
+    elif kind == "sliding" and fields.has("num_sliding_attention_heads"):
+        query = fields.count("num_sliding_attention_heads")
+    elif kind == "sliding" and fields.has("sliding_kv_factor"):
+        kv *= fields.count("sliding_kv_factor")
     elif kind == "sliding" and (other := fields.table("attention_other_setting")):
         inner = Fields(other, fields.name)
         query, kv = inner.count("num_attention_heads", default=query), inner.count("num_attention_groups", default=kv)
     elif kind == "full" and fields.has("global_head_dim"):
         width = value = fields.count("global_head_dim")
         kv = fields.count("num_global_key_value_heads", default=kv) if fields.flag("attention_k_eq_v") else kv
+    if own := _own(fields, layer):
+        width = value = own.count("head_dim", default=width)
+        query, kv = own.count("num_attention_heads", default=query), own.count("num_key_value_heads", default=kv)
     if query % kv:
         raise BadInput(f"{fields.name}: num_attention_heads ({query}) must be a multiple of num_key_value_heads ({kv})")
     return _Heads(query, kv, width, value)
+
+
+def _own(fields: Fields, layer: int) -> Fields | None:
+    """What the config says of one layer by its number (per_layer_config)."""
+    own = fields.table("per_layer_config").get(str(layer))
+    if own is None:
+        return None
+    known = ("num_attention_heads", "num_key_value_heads", "head_dim")
+    if not isinstance(own, dict) or not own.keys() <= set(known):
+        raise BadInput(f"{fields.name}: of per_layer_config only {', '.join(known)} are read, found {shown(own)}")
+    return Fields(own, fields.name)
 
 
 def _width(fields: Fields, hidden: int, heads: int) -> int:
@@ -92,18 +111,18 @@ def _reach(fields: Fields, kind: str) -> float:
 
 def _grouped(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> GroupedQueryAttention:
     heads = _heads(fields, hidden, kind, layer, depth)
-    biased = fields.flag("attention_bias", "use_bias", "bias")
+    biased = fields.flag("attention_bias", "use_bias", "bias", "enable_bias", "add_bias_linear")
     sinks = "add_swa_attention_sink_bias" if kind == "sliding" else "add_full_attention_sink_bias"
-    normed = fields.text("qk_norm", default="")
-    switched = fields.flag("use_qk_norm", "qk_layernorm", default=bool(normed)) and normed != "none"
+    normed = _normed(fields)
     return GroupedQueryAttention(
         hidden, heads.query, heads.kv, heads.width, heads.value_width,
-        qkv_bias=fields.flag("qkv_bias", "use_qkv_bias", default=biased),
-        output_bias=fields.flag("output_bias", default=biased),
-        qk_norm=(normed or "head") if switched else "",
-        norm_bias=fields.flag("norm_bias"),
+        qkv_bias=fields.flag("qkv_bias", "use_qkv_bias", "add_qkv_bias", default=biased),
+        output_bias=fields.flag("output_bias", "attention_out_bias", default=biased),
+        qk_norm=normed,
+        norm_bias=fields.flag("qk_norm_bias", default=fields.flag("norm_bias")),
         gate=_gate(fields, layer, depth),
-        sinks=fields.flag("attention_sinks", sinks),
+        gate_bias=fields.flag("gate_bias"),
+        sinks=fields.flag("attention_sinks", sinks, default=kind == "sliding" and fields.flag("sliding_sinks")),
         keys_are_values=kind == "full" and fields.flag("attention_k_eq_v"),
         window=_reach(fields, kind),
         shared=_shares_cache(fields, layer, depth),
@@ -111,10 +130,22 @@ def _grouped(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> 
     )  # fmt: skip
 
 
+def _normed(fields: Fields) -> str:
+    """How queries and keys are normed, if they are; a word of the family, or a switch of the config."""
+    word = fields.raw("qk_norm") or ""
+    if not isinstance(word, (bool, str)):
+        raise fields.wrong("qk_norm", "true or false", word)
+    if word == "none" or not fields.flag("use_qk_norm", "qk_layernorm", default=bool(word)):
+        return ""
+    return "full" if word == "full" else "head"
+
+
 def _gate(fields: Fields, layer: int, depth: int) -> str:
     """The gate on the output of attention: one number for each element, or for each head."""
     listed = fields.per_layer(depth, "gating_types")
     word = listed[layer] if listed else fields.raw("gating", "attention_gate", "attn_output_gate")
+    if fields.flag("always_gated"):  # Laguna: by heads where the field says true, by elements for any other word
+        return "head" if word in (True, "per-head", "per_head") else "element"
     if word in (None, False, "", "none"):
         return ""
     return "head" if str(word).replace("-", "_") in ("per_head", "head", "headwise") else "element"
@@ -181,21 +212,28 @@ def _has_own_index(fields: Fields, layer: int, depth: int) -> bool:
     return max(layer - start + 1, 0) % every == 0
 
 
-def _compressed(fields: Fields, hidden: int, layer: int, depth: int) -> CompressedAttention:
-    strides = fields.counts(depth, "compress_ratios")
-    stride, rank = strides[layer], fields.count("q_lora_rank")
-    most = fields.count("index_topk")
+def _compressed(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> CompressedAttention:
+    stride, rank = _stride(fields, kind, layer, depth), fields.count("q_lora_rank")
     index = None
-    if 0 < stride <= _SEARCHED:
+    if kind == "compressed":
         heads, width = fields.count("index_n_heads"), fields.count("index_head_dim")
-        index = Index(hidden, rank, heads, width, float(most))
+        index = Index(hidden, rank, heads, width, float(fields.count("index_topk")))
     return CompressedAttention(
         hidden, fields.count(*HEADS), fields.count("head_dim"), rank, fields.count("o_groups"),
         fields.count("o_lora_rank"), float(fields.count("sliding_window")), stride, index,
     )  # fmt: skip
 
 
-_SEARCHED = 16  # DeepSeek-V4 searches entries of 4 tokens with an indexer, and reads those of 128 as a whole
+def _stride(fields: Fields, kind: str, layer: int, depth: int) -> int:
+    """The tokens for which a compressed layer keeps one entry; 0 for a window alone."""
+    if kind == "sliding":
+        return 0
+    if fields.has("compress_ratios"):
+        return fields.counts(depth, "compress_ratios")[layer]
+    name, key = {"compressed": ("compressed_sparse_attention", "compress_rate_csa"),
+                 "condensed": ("heavily_compressed_attention", "compress_rate_hca")}[kind]  # fmt: skip
+    rates = Fields(fields.table("compress_rates"), fields.name)
+    return rates.count(name) if rates.has(name) else fields.count(key)
 
 
 def _state_bytes(fields: Fields) -> float:
@@ -204,6 +242,8 @@ def _state_bytes(fields: Fields) -> float:
 
 
 def _linear(fields: Fields, hidden: int) -> Mixer:
+    if fields.has(*STATE_SIZES):  # a state space, which some configs call linear attention
+        return _state_space(fields, hidden)
     if fields.has("linear_num_value_heads"):
         return GatedDelta(
             hidden, fields.count("linear_num_key_heads"), fields.count("linear_num_value_heads"),
@@ -224,23 +264,29 @@ def _linear(fields: Fields, hidden: int) -> Mixer:
 
 
 def _state_space(fields: Fields, hidden: int) -> Mixer:
-    size = fields.count("ssm_state_size", "mamba_d_state", "state_size", "d_state")
+    size = fields.count(*STATE_SIZES)
     kernel = fields.count("conv_kernel", "mamba_d_conv", "d_conv", "conv_kernel_size", default=4)
     convolved = fields.flag("use_conv_bias", "mamba_conv_bias", default=True)
-    projected = fields.flag("mamba_proj_bias", "use_bias")
-    if fields.has("mamba_num_heads", "mamba_n_heads"):
-        heads = fields.count("mamba_num_heads", "mamba_n_heads")
-        width = _mamba_head_dim(fields, hidden, heads)
-        groups = fields.count("n_groups", "mamba_n_groups", default=1)
-        return Mamba2(hidden, heads, width, size, groups, kernel, _state_bytes(fields), convolved, projected,
-                      fields.flag("mamba_rms_norm", default=True))  # fmt: skip
+    projected = fields.flag("mamba_proj_bias", default=fields.flag("use_bias"))
+    fields.has("mamba_expand", "mamba_d_ssm")  # looked at, though heads may say it all
+    alone = not fields.flag("feed_forward", default=True)  # without attention, the names need not tell whose heads
+    if fields.has(*_STATE_HEADS, *("num_heads",) * alone):
+        heads = fields.count(*_STATE_HEADS, *("num_heads",) * alone)
+        width = fields.count("head_dim") if alone else _mamba_head_dim(fields, hidden, heads)
+        groups = fields.count("n_groups", "mamba_n_groups", "mamba_ngroups", default=1)
+        return Mamba2(
+            hidden, heads, width, size, groups, kernel, _state_bytes(fields), convolved, projected,
+            fields.flag("projectors_bias", default=projected), fields.flag("mamba_rms_norm", default=True),
+        )  # fmt: skip
     inner = fields.count("expand", "mamba_expand", default=2) * hidden
-    inner = fields.count("mamba_d_ssm", "intermediate_size", default=inner) if fields.flag("no_attention") else inner
     rank = math.ceil(hidden / 16)
     if fields.raw("mamba_dt_rank", "time_step_rank") not in (None, "auto"):
         rank = fields.count("mamba_dt_rank", "time_step_rank")
     return Mamba(hidden, inner, size, rank, kernel, _state_bytes(fields), convolved, projected,
                  fields.flag("mamba_inner_norms"))  # fmt: skip
+
+
+_STATE_HEADS = ("mamba_num_heads", "mamba_n_heads", "n_mamba_heads")
 
 
 def _mamba_head_dim(fields: Fields, hidden: int, heads: int) -> int:

@@ -151,6 +151,7 @@ class Mamba2(Mixer):
     state_bytes: float
     convolution_bias: bool = True
     projection_bias: bool = False
+    output_bias: bool = False
     gated_norm: bool = True
 
     @property
@@ -162,7 +163,7 @@ class Mamba2(Mixer):
         """Gate, convolved inputs and steps; convolution; decays, skips and biases of steps; norm; output."""
         h, inner = self.hidden_size, self.n_heads * self.head_dim
         wide = inner + self._convolved + self.n_heads
-        biases = self._convolved * self.convolution_bias + (wide + h) * self.projection_bias
+        biases = self._convolved * self.convolution_bias + wide * self.projection_bias + h * self.output_bias
         return h * (wide + inner) + self._convolved * self.kernel + biases + 3 * self.n_heads + inner * self.gated_norm
 
     @property

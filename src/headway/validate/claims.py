@@ -15,7 +15,7 @@ from headway.errors import BadInput, HeadwayError, UnknownName
 from headway.provenance import Cell, Origin, Quantity, Worksheet
 from headway.units import parse
 from headway.validate import ledger, verdict
-from headway.validate.facts import LEDGER, look_up
+from headway.validate.facts import look_up
 from headway.validate.ledger import Claim
 from headway.validate.steps import Earlier, Fact, Step, Term, Written, public_equation, read_step
 
@@ -164,7 +164,7 @@ class _Bench:
             case Fact():
                 return self._give(look_up(term), reserved)
             case Written(value):
-                origin = Origin("catalog", f"{LEDGER}, {claim.id}")
+                origin = Origin("claim", claim.id)
                 return self._give(Quantity(argument, parse(value, unit), unit, origin), reserved)
 
     def _of_claim(self, fact: Fact) -> str:

@@ -25,7 +25,6 @@ from headway.units import parse
 from headway.validate import curves
 from headway.validate.steps import Fact
 
-LEDGER = "ledger of claims"
 _PUBLISHED = {"total": "published_total", "active": "published_active"}
 _CURVE_UNITS = {"validation_loss": "1", "total_params": "params", "dense_params": "params"}
 
@@ -113,7 +112,7 @@ def given() -> Mapping[str, Quantity]:
 
 def _given(name: str, row: Mapping[str, Any]) -> Quantity:
     value = parse(row["value"], row["unit"])
-    return Quantity(name, value, row["unit"], Origin("catalog", LEDGER, note=f"{row['what']}; {row['source']}"))
+    return Quantity(name, value, row["unit"], Origin("claim", "the ledger", note=f"{row['what']}; {row['source']}"))
 
 
 def _taken_for_granted(fact: Fact) -> Quantity:

@@ -17,6 +17,7 @@ from headway.model.config import changed_config, load_model, read_config
 from headway.model.describe import describe
 from headway.model.dtypes import DTYPES, dtype
 from headway.model.model import bare_model
+from headway.model.modules import part_of
 from headway.provenance import Origin
 from headway.units import parse
 
@@ -576,6 +577,10 @@ BAD_CONFIGS = {
         LLAMA | {"quantization_config": {"config_groups": {"g": 4}}}, "must hold objects with weights"),
     "modules by an impossible pattern": (
         LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:("]}}, "impossible pattern"),
+    "modules by a pattern that may not end": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:(a+)+$"]}}, "repeats a repetition"),
+    "an unknown algorithm": (
+        LLAMA | {"quantization_config": {"quant_algo": "FP3"}}, "quant_algo 'FP3' is not read"),
     "modules that are numbers": (
         LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": [1]}}, "a list of module names"),
     "block of three": (fp8_in_blocks_of([1, 2, 3]), "two positive"),
@@ -706,6 +711,61 @@ def test_parts_that_a_quantisation_leaves_out_stay_wide():
     assert (storage["attention"].bytes_per_param, storage["dense_mlp"].bytes_per_param) == (2, 1)
     storage = quantised(DEEPSEEK, {"quant_method": "fp8", "ignore": ["model.layers.1.self_attn.q_proj"]})
     assert storage["attention"].bytes_per_param == pytest.approx(1 + 1 / 3)  # one layer of three
+
+
+MODULES = {
+    "attention": ["model.layers.0.self_attn.q_proj", "layers.3.attn.wq_b", "self_attn",
+                  "backbone.layers.1.mixer.in_proj", "model.language_model.layers.0.linear_attn.in_proj_z"],
+    "dense_mlp": ["model.layers.0.mlp.gate_proj", "transformer.h.1.mlp.c_fc", "model.layers.2.feed_forward.w1"],
+    "routed_experts": ["model.layers.59.block_sparse_moe.experts.127.w2", "layers.0.ffn.experts"],
+    "shared_experts": ["model.layers.9.mlp.shared_experts.up_proj", "model.layers.9.mlp.shared_expert.gate_proj"],
+    "router": ["model.layers.3.mlp.gate", "gate", "model.layers.*.mlp.router"],
+    "lm_head": ["lm_head", "language_model.lm_head", "head"],
+    "": ["model.layers.0.input_layernorm", "vision_tower", "mtp", "model.layers.0.self_attn.indexer.k_norm.bias",
+         "e_score_correction_bias", "model.layers.7.mlp.shared_expert_gate"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "module"), [(part, name) for part, names in MODULES.items() for name in names])
+def test_the_name_of_a_module_tells_its_part(part, module):
+    """The names that quantisation tools write belong to a part of the model, or to none that counts."""
+    assert part_of(module) == part
+
+
+def test_mixed_precision_is_read_module_by_module():
+    """A format for each module by name, as modelopt writes it: experts in 4 bits, the rest in 8, the head as well."""
+    layers = {"lm_head": {"quant_algo": "NVFP4"}}
+    for i in range(3):
+        layers |= {
+            f"language_model.model.layers.{i}.self_attn.{m}": {"quant_algo": "MXFP8"} for m in ("q_proj", "o_proj")
+        }
+        layers |= {f"language_model.model.layers.{i}.mlp.experts.{j}.w1": {"quant_algo": "NVFP4"} for j in range(8)}
+    storage = quantised(
+        DEEPSEEK, {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
+    )
+    assert {part: one.dtype.name for part, one in storage.items()} == {
+        "lm_head": "nvfp4", "attention": "fp8", "routed_experts": "nvfp4", "dense_mlp": "bf16",
+        "shared_experts": "bf16", "embedding": "bf16", "router": "bf16", "norm": "bf16",
+    }  # fmt: skip
+    assert storage["attention"].bytes_per_param == 1 + 1 / 32
+
+
+def test_a_checkpoint_quantised_again_keeps_what_the_first_step_made():
+    """Experts in nvfp4 over a checkpoint in fp8: what the second step left out is still in fp8."""
+    again = {"quant_method": "fp8", "ignore": ["*.self_attn.*"], "quantized_layers":
+             {f"layers.{i}.ffn.experts": {"quant_algo": "NVFP4"} for i in (1, 2)}}  # fmt: skip
+    storage = quantised(DEEPSEEK, again)
+    assert (storage["attention"].dtype.name, storage["routed_experts"].dtype.name) == ("fp8", "nvfp4")
+
+
+def test_a_block_that_is_left_out_takes_its_experts_along():
+    """`mlp` of a layer means the experts in it, but where a dense block stands beside them, as in Gemma 4."""
+    storage = quantised(DEEPSEEK, {"quant_method": "fp8", "ignore": [f"model.layers.{i}.mlp*" for i in range(3)]})
+    assert storage["routed_experts"].dtype.name == storage["dense_mlp"].dtype.name == "bf16"
+    gemma = dict(catalog.read_model("gemma-4-26b-a4b")[2])
+    left = [f"model.language_model.layers.{i}.mlp*" for i in range(30)]
+    storage = quantised(gemma, {"quant_method": "fp8", "ignore": left})
+    assert (storage["dense_mlp"].dtype.name, storage["routed_experts"].dtype.name) == ("bf16", "fp8")
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,23 @@
-"""How the checkpoint's weights are stored, part by part: read from its quantization_config."""
+"""How the checkpoint's weights are stored, part by part: read from its quantization_config.
+
+Quantisation tools name modules, by name, by glob, by regular expression, for all layers or for some. Each name is taken
+for the part of a layer that it belongs to; a part whose layers differ has the mean of their bytes.
+"""
 
 from __future__ import annotations
 
-import fnmatch
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from headway.errors import BadInput, UnknownName, shown
 from headway.model.dtypes import Dtype, dtype
 from headway.model.fields import Fields
+from headway.model.modules import PARTS_QUANTISED, Selection
 
-# Parts that quantised checkpoints leave in the wide format.
+# Parts that quantised checkpoints leave in the wide format, but for a head that is named.
 WIDE_PARTS = ("embedding", "lm_head", "router", "norm")
 NARROW_PARTS = ("attention", "dense_mlp", "routed_experts", "shared_experts")
-# The matrices of a part, as the modules of a layer are called; a pattern that names one of them names the part.
-_MODULES = {
-    "attention": ("self_attn.q_proj", "self_attn.o_proj", "self_attn.q_a_proj", "self_attn.kv_b_proj",
-                  "linear_attn.in_proj_qkv", "linear_attn.out_proj", "mixer.in_proj", "attention.o_proj"),
-    "dense_mlp": ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "mixer.up_proj", "feed_forward.gate_proj"),
-    "routed_experts": ("mlp.experts.0.gate_proj", "mlp.experts.0.down_proj", "block_sparse_moe.experts.0.w1",
-                       "mlp.experts.gate_up_proj", "mixer.experts.0.up_proj", "feed_forward.experts.0.gate_proj"),
-    "shared_experts": ("mlp.shared_experts.gate_proj", "mlp.shared_expert.gate_proj", "mlp.shared_mlp.gate_proj",
-                       "mixer.shared_experts.up_proj", "feed_forward.shared_expert.gate_proj"),
-}  # fmt: skip
-_LONGEST_PATTERN = 500
 
 
 @dataclass(frozen=True)
@@ -37,12 +29,11 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class _Scheme:
-    """A format with its scales, and the modules that it leaves out."""
+class _Rule:
+    """A format, and the modules that have it; of all linear ones without a selection."""
 
-    dtype: Dtype
-    bytes_per_param: float
-    left_out: tuple[str, ...] = ()
+    stored: Stored
+    selection: Selection | None = None
 
 
 def plain(name: Dtype) -> dict[str, Stored]:
@@ -56,59 +47,144 @@ def read_storage(fields: Fields, wide: Dtype, layer_parts: Sequence[Sequence[str
     stored = plain(wide)
     if not table:
         return stored
-    scheme = _scheme(Fields(table, fields.name), fields.name)
-    out = _left_out(scheme.left_out, layer_parts, fields.name)
-    for part in NARROW_PARTS:
-        share = out.get(part, 0.0)
-        stored[part] = Stored(
-            wide if share == 1 else scheme.dtype,
-            share * wide.bytes_per_number + (1 - share) * scheme.bytes_per_param,
-        )
-    if fields.has("expert_dtype") and "routed_experts" in stored:
-        narrow = dtype({"fp4": "mxfp4"}.get(fields.text("expert_dtype"), fields.text("expert_dtype")))
-        stored["routed_experts"] = Stored(narrow, narrow.bytes_per_number)
+    inner = Fields(table, fields.name)
+    rules = list(_rules(inner, fields))
+    # A checkpoint quantised again names what the second step left as it was.
+    again = inner.has("quantized_layers") and inner.raw("quant_method") in _METHODS
+    left_out = Selection.read(() if again else _patterns(inner), fields.name)
+    for part in PARTS_QUANTISED:
+        found = [
+            _format(rules, left_out, part, layer, stored[part], parts)
+            for layer, parts in enumerate(layer_parts)
+            if part in parts
+        ]
+        if found:
+            most = max(set(found), key=lambda one: (found.count(one), one.dtype.name))
+            stored[part] = Stored(most.dtype, sum(one.bytes_per_param for one in found) / len(found))
+    stored["lm_head"] = _format(
+        [rule for rule in rules if rule.selection], left_out, "lm_head", None, stored["lm_head"]
+    )
     return stored
 
 
-def _scheme(table: Fields, name: str) -> _Scheme:
-    """The format that a quantization_config describes."""
+def _format(
+    rules: Sequence[_Rule], left_out: Selection, part: str, layer: int | None, wide: Stored, beside: Sequence[str] = ()
+) -> Stored:
+    """The format of a part in a layer: of the first rule that names it, unless it is left out of those for all."""
+    named = next((rule for rule in rules if rule.selection and rule.selection.has(part, layer, beside)), None)
+    if named is not None:
+        return named.stored
+    general = next((rule for rule in rules if rule.selection is None), None)
+    return wide if general is None or left_out.has(part, layer, beside) else general.stored
+
+
+def _rules(table: Fields, fields: Fields) -> Iterator[_Rule]:
+    """The formats that a quantization_config describes, those of named modules first."""
     method = table.text("quant_method", "quant_type", default="")
-    patterns = _patterns(table)
-    algorithm = table.raw("quant_algo")
-    if method in ("fp8", "fbgemm_fp8") or (not method and algorithm == "FP8"):
-        return _Scheme(dtype("fp8"), 1.0 + _block_scale(table, name), patterns)
-    if method == "mxfp4":
-        return _Scheme(dtype("mxfp4"), dtype("mxfp4").bytes_per_number, patterns)
-    if method in ("awq", "gptq", "auto-round", "gptq_marlin", "awq_marlin"):
-        return _integers(table.count("bits", "w_bit"), table.raw("group_size", "q_group_size"), patterns, zeros=True)
-    if method == "bitsandbytes":
-        four = table.flag("load_in_4bit", "_load_in_4bit")
-        return _integers(4 if four else 8, 64 if four else -1, patterns, zeros=False)
-    groups = table.table("config_groups")
-    if groups:
-        return _grouped(groups, name, patterns, table.raw("format"))
-    if isinstance(algorithm, str) and algorithm.upper() in ("NVFP4", "FP8", "W4A16_NVFP4", "NVFP4_AWQ"):
-        narrow = dtype("fp8" if algorithm.upper() == "FP8" else "nvfp4")
-        return _Scheme(narrow, narrow.bytes_per_number, patterns)
-    raise BadInput(f"{name}: quantization_config.quant_method {shown(method or algorithm)} is not read; "
+    layers = table.table("quantized_layers")
+    yield from _named_layers(layers, fields.name)
+    if fields.has("expert_dtype"):  # DeepSeek-V4: beside everything else in fp8
+        name = fields.text("expert_dtype")
+        yield _Rule(_of_number({"fp4": "mxfp4"}.get(name, name)), Selection.of("routed_experts"))
+    if method not in _METHODS:
+        yield from _groups(table, fields.name)
+    if method in _METHODS or not (layers or table.raw("config_groups")):
+        yield _Rule(_general(table, method, fields.name))
+
+
+def _named_layers(layers: Mapping[str, Any], name: str) -> Iterator[_Rule]:
+    """A format for each module by name, as modelopt writes mixed precision."""
+    by_format: dict[str, list[str]] = {}
+    for module, how in layers.items():
+        algorithm = how.get("quant_algo") if isinstance(how, dict) else None
+        by_format.setdefault(str(algorithm), []).append(module)
+    for algorithm, modules in by_format.items():
+        yield _Rule(_of_algorithm(algorithm, name), Selection.read(modules, name))
+
+
+def _groups(table: Fields, name: str) -> Iterator[_Rule]:
+    """The config_groups of compressed-tensors and modelopt, each with its targets."""
+    for group in table.table("config_groups").values():
+        weights = group.get("weights") if isinstance(group, dict) else None
+        if not isinstance(weights, dict):
+            raise BadInput(f"{name}: quantization_config.config_groups must hold objects with weights, found "
+                           f"{shown(group)}")  # fmt: skip
+        stored = _of_weights(Fields(weights, name), str(group.get("format") or table.raw("format")))
+        targets = group.get("targets")
+        listed = [target for target in targets if isinstance(target, str)] if isinstance(targets, list) else []
+        everything = not listed or any("linear" in target.lower().rpartition(".")[2] for target in listed)
+        yield _Rule(stored, None if everything else Selection.read(listed, name))
+
+
+def _general(table: Fields, method: str, name: str) -> Stored:
+    """The one format of a method for all linear modules."""
+    kind = _METHODS.get(method)
+    algorithm = table.raw("quant_algo", "moe_quant_algo")
+    if kind == "fp8":
+        return Stored(dtype("fp8"), 1.0 + _block_scale(table.raw("weight_block_size"), name))
+    if kind in ("mxfp4", "nvfp4"):
+        return _of_number(kind)
+    if kind == "integers":
+        group = table.raw("group_size", "q_group_size")
+        return _integers(table.count("bits", "w_bit", "nbits", most=16), group, zeros=True)
+    if kind == "bitsandbytes":
+        return _integers(4, 64, zeros=False) if table.flag("load_in_4bit", "_load_in_4bit") else _of_number("int8")
+    if algorithm is not None:
+        return _of_algorithm(str(algorithm), name)
+    raise BadInput(f"{name}: quantization_config.quant_method {shown(method or None)} is not read; "
                    "give --weight-dtype to say how the weights are stored")  # fmt: skip
 
 
-def _patterns(table: Fields) -> tuple[str, ...]:
-    """The modules left out, under the names that methods have for them."""
-    for key in ("ignore", "modules_to_not_convert", "exclude_modules", "ignored_layers"):
-        value = table.raw(key)
-        if value is None:
-            continue
-        if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):
-            raise table.wrong(f"quantization_config.{key}", "a list of module names", value)
-        return tuple(value)
-    return ()
+# What a quant_method means for all linear weights; others say it in groups, or by an algorithm.
+_METHODS = {
+    "fp8": "fp8", "fbgemm_fp8": "fp8", "ptpc_fp8": "fp8", "finegrained_fp8": "fp8", "mxfp4": "mxfp4",
+    "modelopt_fp4": "nvfp4", "awq": "integers", "gptq": "integers", "auto-round": "integers",
+    "awq_marlin": "integers", "gptq_marlin": "integers", "auto_gptq": "integers", "bitsandbytes": "bitsandbytes",
+}  # fmt: skip
+# What modelopt calls its formats.
+_ALGORITHMS = {
+    "FP8": ("fp8", 0.0), "FP8_PER_CHANNEL_PER_TOKEN": ("fp8", 0.0), "FP8_PB_WO": ("fp8", 4 / 128**2),
+    "FP8_BLOCK_SCALES": ("fp8", 4 / 128**2), "MXFP8": ("fp8", 1 / 32), "NVFP4": ("nvfp4", 0.0),
+    "W4A16_NVFP4": ("nvfp4", 0.0), "NVFP4_AWQ": ("nvfp4", 0.0), "W4A8_NVFP4_FP8": ("nvfp4", 0.0),
+    "MXFP4": ("mxfp4", 0.0), "W4A8_MXFP4_FP8": ("mxfp4", 0.0), "W4A16_MXFP4": ("mxfp4", 0.0),
+    "W4A16_AWQ": ("int4", 2 / 128), "W4A8_AWQ": ("int4", 2 / 128), "INT4_AWQ": ("int4", 2 / 128),
+    "INT8_SQ": ("int8", 0.0), "W8A8_SQ_PER_CHANNEL": ("int8", 0.0), "INT8_WEIGHT_ONLY": ("int8", 0.0),
+}  # fmt: skip
 
 
-def _block_scale(table: Fields, name: str) -> float:
+def _of_number(name: str) -> Stored:
+    return Stored(dtype(name), dtype(name).bytes_per_number)
+
+
+def _of_algorithm(algorithm: str, name: str) -> Stored:
+    found = _ALGORITHMS.get(algorithm.upper())
+    if found is None:
+        raise BadInput(f"{name}: quantization_config.quant_algo {shown(algorithm)} is not read; "
+                       "give --weight-dtype to say how the weights are stored")  # fmt: skip
+    return Stored(dtype(found[0]), dtype(found[0]).bytes_per_number + found[1])
+
+
+def _of_weights(weights: Fields, form: str) -> Stored:
+    """The weights of a group: bits, type, and the size of the block that shares a scale."""
+    bits, size, block = weights.count("num_bits", most=16), weights.raw("group_size"), weights.raw("block_structure")
+    if isinstance(block, str):  # "128x128"
+        block = [int(n) if n.isdecimal() else 0 for n in block.split("x")]
+    if weights.text("type", default="int") != "float":
+        return _integers(bits, size, zeros=not weights.flag("symmetric", default=True))
+    if bits == 4:
+        return _of_number("mxfp4" if "mxfp4" in form or size == 32 else "nvfp4")
+    return Stored(dtype("fp8"), bits / 8 + _block_scale(block, weights.name))
+
+
+def _integers(bits: int, group: object, *, zeros: bool) -> Stored:
+    """Integers with a 16-bit scale, and for some methods a zero point, for each group; a group of -1 is a row."""
+    size = group if type(group) is int and group > 0 else None
+    scale = 0.0 if size is None else (2.0 + zeros * bits / 8) / size
+    return Stored(dtype("int4" if bits <= 4 else "int8"), bits / 8 + scale)
+
+
+def _block_scale(block: object, name: str) -> float:
     """Bytes for each weight of one fp32 scale for each block."""
-    block = table.raw("weight_block_size")
     if block is None:
         return 0.0
     if not isinstance(block, list) or len(block) != 2 or not all(type(n) is int and n >= 1 for n in block):
@@ -116,61 +192,16 @@ def _block_scale(table: Fields, name: str) -> float:
     return float(4.0 / (block[0] * block[1]))
 
 
-def _integers(bits: int, group: object, patterns: tuple[str, ...], *, zeros: bool) -> _Scheme:
-    """Integers with a 16-bit scale, and for some methods a zero point, for each group; a group of -1 is a row."""
-    size = group if type(group) is int and group > 0 else None
-    narrow = dtype("int4" if bits <= 4 else "int8")
-    scale = 0.0 if size is None else (2.0 + zeros * bits / 8) / size
-    return _Scheme(narrow, bits / 8 + scale, patterns)
-
-
-def _grouped(groups: Mapping[str, Any], name: str, patterns: tuple[str, ...], form: object) -> _Scheme:
-    """The config_groups of compressed-tensors and modelopt: bits, type, and the size of a group with one scale."""
-    first = next(iter(groups.values()))
-    weights = first.get("weights") if isinstance(first, dict) else None
-    if not isinstance(weights, dict):
-        raise BadInput(f"{name}: quantization_config.config_groups must hold objects with weights, found "
-                       f"{shown(groups)}")  # fmt: skip
-    table = Fields(weights, name)
-    bits, size = table.count("num_bits", most=16), table.raw("group_size")
-    block = table.raw("block_structure")
-    if isinstance(block, str):  # "128x128"
-        block = [int(n) if n.isdigit() else 0 for n in block.split("x")]
-    if table.text("type", default="int") == "float" and bits == 4:
-        narrow = dtype("mxfp4" if "mxfp4" in str(form) or size == 32 else "nvfp4")
-        return _Scheme(narrow, narrow.bytes_per_number, patterns)
-    if table.text("type", default="int") == "float":
-        scale = _block_scale(Fields({"weight_block_size": block}, name), name)
-        return _Scheme(dtype("fp8"), bits / 8 + scale, patterns)
-    return _integers(bits, size, patterns, zeros=not table.flag("symmetric", default=True))
-
-
-def _left_out(patterns: Sequence[str], layer_parts: Sequence[Sequence[str]], name: str) -> dict[str, float]:
-    """The share of a part's layers whose modules a pattern names."""
-    if not patterns:
-        return {}
-    try:
-        pattern = re.compile("|".join(f"(?:{_expression(text, name)})" for text in patterns))
-    except re.error as error:
-        raise BadInput(f"{name}: quantization_config names modules by an impossible pattern: {error}") from None
-    counted: dict[str, list[bool]] = {}
-    for i, parts in enumerate(layer_parts):
-        for part in set(parts) & set(_MODULES):
-            named = any(pattern.search(f"model.layers.{i}.{module}") for module in _MODULES[part])
-            counted.setdefault(part, []).append(named)
-    return {part: sum(named) / len(named) for part, named in counted.items()}
-
-
-def _expression(text: str, name: str) -> str:
-    """A pattern of module names as a regular expression: `re:` ones as they are, globs, prefixes, and bare names."""
-    if len(text) > _LONGEST_PATTERN:
-        raise BadInput(f"{name}: quantization_config names modules by a pattern of {len(text)} characters")
-    if text.startswith("re:"):
-        return f"^(?:{text[3:]})"
-    text = re.sub(r"^(model\.)?(language_model\.)?(model\.|backbone\.)?(?=layers\.)", "model.", text)
-    if "*" in text:
-        return "^" + fnmatch.translate(text).replace(r"\Z", "").replace(r"\z", "")
-    return rf"(?:^|\.){re.escape(text)}(?:\.|$)"
+def _patterns(table: Fields) -> tuple[str, ...]:
+    """The modules left out, under the names that methods have for them."""
+    for key in ("ignore", "modules_to_not_convert", "exclude_modules", "ignored_layers", "llm_int8_skip_modules"):
+        value = table.raw(key)
+        if value is None:
+            continue
+        if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):
+            raise table.wrong(f"quantization_config.{key}", "a list of module names", value)
+        return tuple(value)
+    return ()
 
 
 def read_kv_format(fields: Fields) -> Dtype:

@@ -1,0 +1,106 @@
+"""The names that checkpoints have for their modules, taken for the parts of a model that they belong to."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from headway.errors import BadInput
+
+PARTS_QUANTISED = ("attention", "dense_mlp", "routed_experts", "shared_experts")
+# One word of a module's name tells its part; the first that is found does.
+_WORDS = (
+    (re.compile(r"vision|visual|audio|speech|mm_proj|multi_modal|multimodal|merger|^mtp|\.mtp|nextn|eagle"), ""),
+    (re.compile(r"norm|bias$|conv1d|A_log|index|shared_expert_gate|eh_proj"), ""),  # small, or no matrix
+    (re.compile(r"shared_?(expert|mlp)"), "shared_experts"),
+    (re.compile(r"(^|\.)(gate|router|classifier)(\.wg|\.weight)?$|(^|\.)router(\.|$)"), "router"),
+    (re.compile(r"experts"), "routed_experts"),
+    (re.compile(r"attn|attention|mamba|mixer\.(in|out)_proj|temporal_block|short_conv|\bconv\b"), "attention"),
+    (re.compile(r"mlp|ffn|feed_forward|block_sparse_moe|mixer\.(up|down)_proj|(gate|up|down)_proj"), "dense_mlp"),
+    (re.compile(r"lm_head|(^|\.)head$|output_layer"), "lm_head"),
+    (re.compile(r"embed|wte"), "embedding"),
+)
+# Modules of a layer by part, as they are commonly called, to hold a pattern against.
+_COMMON = {
+    "attention": ("self_attn.q_proj", "self_attn.o_proj", "self_attn.q_a_proj", "attn.wq_b", "linear_attn.in_proj_qkv",
+                  "linear_attn.out_proj", "mixer.in_proj", "attention.o_proj"),
+    "dense_mlp": ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "mixer.up_proj", "feed_forward.gate_proj"),
+    "routed_experts": ("mlp.experts.0.gate_proj", "mlp.experts.0.down_proj", "block_sparse_moe.experts.0.w1",
+                       "mlp.experts.gate_up_proj", "ffn.experts.0.w1", "mixer.experts.0.up_proj"),
+    "shared_experts": ("mlp.shared_experts.gate_proj", "mlp.shared_expert.gate_proj", "mlp.shared_mlp.gate_proj",
+                       "ffn.shared_experts.w1", "mixer.shared_experts.up_proj"),
+}  # fmt: skip
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)(?:\.|$)")
+_WHOLE = re.compile(r"(^|\.)(mlp|ffn|feed_forward|block_sparse_moe|moe)$")  # with whatever is inside
+_LONGEST = 300
+_NESTED_REPEAT = re.compile(r"[+*}]\s*\)\s*[+*{]")  # (a+)+, which may take for ever on a name that does not match
+
+
+def part_of(module: str) -> str:
+    """The part that a module belongs to; empty for towers, norms, and what has no name that says so.
+
+    >>> part_of("model.layers.3.mlp.experts.0.up_proj"), part_of("model.layers.3.mlp.gate"), part_of("self_attn")
+    ('routed_experts', 'router', 'attention')
+    """
+    return next((part for word, part in _WORDS if word.search(module)), "")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Modules that a config names: parts of single layers (or of all, as None), and patterns for the rest."""
+
+    parts: frozenset[tuple[str, int | None]] = frozenset()
+    patterns: tuple[re.Pattern[str], ...] = field(default=())
+
+    @classmethod
+    def of(cls, part: str) -> Selection:
+        """A part in every layer."""
+        return cls(frozenset({(part, None)}))
+
+    @classmethod
+    def read(cls, names: Iterable[str], model: str) -> Selection:
+        """Modules by name, glob, prefix or `re:` expression; an impossible expression is a `BadInput`."""
+        parts, patterns = set[tuple[str, int | None]](), dict[str, None]()
+        for name in names:
+            plain = name.rstrip("*").rstrip(".")
+            if name.startswith("re:") or "*" in plain:
+                patterns[_expression(name, model)] = None
+                continue
+            found = _LAYER.search(plain)
+            layer = int(found[1]) if found and found[1].isdecimal() and len(found[1]) < 9 else None
+            if found and found.end() == len(plain):  # the layer as a whole
+                parts |= {(part, layer) for part in PARTS_QUANTISED}
+            parts.add((part_of(plain), layer))
+            if _WHOLE.search(plain):
+                parts.add(("inside", layer))
+        return cls(frozenset(parts), tuple(_compiled(text, model) for text in patterns))
+
+    def has(self, part: str, layer: int | None, beside: Iterable[str] = ()) -> bool:
+        """Whether a part of a layer is among them; experts are inside the `mlp` where no dense block stands beside."""
+        names = {part, "inside"} if part.endswith("experts") and "dense_mlp" not in beside else {part}
+        if any((name, place) in self.parts for name in names for place in (None, layer)):
+            return True
+        modules = [f"model.layers.{layer}.{module}" for module in _COMMON.get(part, ())] or [part]
+        return any(pattern.search(module) for pattern in self.patterns for module in modules)
+
+
+def _expression(name: str, model: str) -> str:
+    """A pattern of module names as a regular expression."""
+    if len(name) > _LONGEST:
+        raise BadInput(f"{model}: quantization_config names modules by a pattern of {len(name)} characters")
+    if name.startswith("re:"):
+        return f"^(?:{name[3:]})"
+    # Wrappers put a name before that of the text model.
+    inner = re.sub(r"^(model\.)?(language_model\.)?(model\.|backbone\.)?(?=layers\.)", "model.", name)
+    return f"^(?:{fnmatch.translate(inner)}|{fnmatch.translate(f'{inner}.*')})"
+
+
+def _compiled(text: str, model: str) -> re.Pattern[str]:
+    if _NESTED_REPEAT.search(text):
+        raise BadInput(f"{model}: quantization_config names modules by a pattern that repeats a repetition")
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise BadInput(f"{model}: quantization_config names modules by an impossible pattern: {error}") from None

@@ -960,3 +960,34 @@ def test_a_config_is_pasted_on_standard_input(headway, monkeypatch):
         status, _, err = headway("model", "-")
         assert status == 2
         assert told in err
+
+
+def test_models_are_drawn(headway, tmp_path):
+    """Cache and arithmetic against context, of one model or a few, into a picture that names them."""
+    for names in (["gemma-3-27b"], ["llama-3.1-70b", "deepseek-v3.2", "kimi-k3"]):
+        target = tmp_path / f"{len(names)}.svg"
+        status, out, _ = headway("model", *names, "--contexts", "1k:1M:log", "--plot", target)
+        assert status == 0
+        assert f"Picture: {target}" in out
+        assert "<svg" in target.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["kimi-k3", "--plot", "a.pdf"], "--plot takes a file ending in"),
+        (["kimi-k3", "--plot", "a.html"], "into a .svg or .png file"),
+        (["kimi-k3"] * 5 + ["--plot", "a.svg"], "up to 4 models, found 5"),
+        (["--params", "7B", "--plot", "a.svg"], "there is nothing to draw"),
+        (["kimi-k3", "--on", "gb200-nvl72"], "--on has an effect only with --kv-techniques"),
+        (["kimi-k3", "--most", "3"], "--most has an effect only with --matching"),
+        (["kimi-k3", "--kv-techniques"], "--kv-techniques needs a machine"),
+        (["kimi-k3", "--kv-techniques", "--on", "b200", "--contexts", "8k"], "--contexts has no effect"),
+        (["kimi-k3", "kimi-k2", "--kv-techniques", "--on", "b200"], "ranks for one model, found 2"),
+        (["--matching", "kv_bytes=9", "--kv-techniques"], "ask one of them"),
+        (["--matching", "kv_bytes=9", "--plot", "a.svg"], "--plot draws no answer of --matching"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_go_together_are_refused(refusal, words, told):
+    """Each question has its options; one that it would not look at is refused, not ignored."""
+    assert told in refusal("model", *words)

@@ -34,6 +34,8 @@ _STYLES = {
     "family2": ("#D55E00", (0, (4, 1.5, 1, 1.5))),
     "family3": ("#009E73", (0, (1, 1.2))),
 }
+# What is drawn for a unit, and its name on paper.
+_UNITS = {"USD/token": (1e6, "$ per million tokens"), "s": (1e3, "ms"), "B": (1e-9, "GB"), "FLOP": (1e-9, "GFLOP")}
 _MARK = {"color": "#777777", "linewidth": 1, "linestyle": (0, (1, 3)), "zorder": 1.5}
 _SMALL = {"fontsize": 8.5, "color": "#444444"}
 
@@ -85,12 +87,21 @@ def _image(panels: Sequence[Panel], words: tuple[str, str], form: str) -> bytes:
         _set_title(figure, words, len(panels))
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _draw_panel(axes, panel)
-        lines, names = axes.get_legend_handles_labels()
-        figure.legend(lines, names, loc="outside lower center", ncols=len(names) if len(panels) > 1 else 3,
-                      fontsize=9.5)  # fmt: skip
+        _add_legend(figure)
         out = io.BytesIO()
         figure.savefig(out, format=form, dpi=144, metadata={"Date": None} if form == "svg" else None)
     return out.getvalue()
+
+
+def _add_legend(figure: Any) -> None:
+    """One legend for all panels where their curves are called the same, else one in each."""
+    if len({tuple(axes.get_legend_handles_labels()[1]) for axes in figure.axes}) > 1:
+        for axes in figure.axes:
+            axes.legend(loc="upper left", fontsize=9.5)
+        return
+    lines, names = figure.axes[-1].get_legend_handles_labels()
+    columns = len(names) if len(figure.axes) > 1 else 3
+    figure.legend(lines, names, loc="outside lower center", ncols=columns, fontsize=9.5)
 
 
 def _set_title(figure: Any, words: tuple[str, str], columns: int) -> None:
@@ -106,12 +117,12 @@ def _set_title(figure: Any, words: tuple[str, str], columns: int) -> None:
 
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
-    scale = 1e6 if panel.y_unit == "USD/token" else 1e3
+    scale, unit = _UNITS[panel.y_unit]
     for curve in panel.curves:
         _draw_curve(axes, panel.x, curve, scale)
     axes.set(xscale="linear" if panel.x_linear else "log", yscale="log", title=panel.title,
              xlabel=f"{panel.x_label} [{panel.x_unit}]",
-             ylabel=f"{panel.y_label} [{'$ per million tokens' if scale == 1e6 else 'ms'}]")  # fmt: skip
+             ylabel=f"{panel.y_label} [{unit}]")  # fmt: skip
     _limit(axes, panel, scale)
     _set_ticks(axes.xaxis, panel.x_linear)
     _set_ticks(axes.yaxis, linear=False)

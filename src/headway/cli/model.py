@@ -27,6 +27,7 @@ def parser() -> Parser:
     options.add_argument("--contexts", default=CONTEXTS, metavar="LIST",
                          help=f"contexts at which to count reads and FLOP (default {CONTEXTS})")  # fmt: skip
     options.add_set_option("change a field of the config, such as num_hidden_layers=64")
+    options.add_argument("--plot", metavar="FILE", help="draw cache and arithmetic against context, for up to 4 models")
     kv_techniques.add_options(options)
     matching.add_options(options)
     options.add_output_options()
@@ -34,7 +35,7 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Describe a model, or several side by side, in text or JSON."""
+    """Describe a model, or several side by side; rank KV techniques; or look for what fits a number."""
     options = parser()
     args = options.read(arguments)
     _refuse_mixed(options, args)
@@ -44,10 +45,13 @@ def main(arguments: Sequence[str]) -> int:
         if len(args.models) > 1:
             raise BadInput(f"--kv-techniques ranks for one model, found {len(args.models)}")
         return kv_techniques.main(args, load_model_from(args, next(iter(args.models), None)))
-    contexts = axis(args.contexts, "tokens")
-    listed = contexts if isinstance(contexts, list) else [contexts]
-    if any(context < 0 or context > 1e30 for context in listed):
-        raise BadInput(f"--contexts must be 0 or more, found {args.contexts}")
+    return _describe(args)
+
+
+def _describe(args: Any) -> int:
+    """Print the answer in text or JSON, and draw if asked."""
+    contexts = _contexts(args.contexts)
+    target = _target(args)
     changes = read_changes(args.changes)
     models = [_changed(load_model_from(args, name), changes) for name in args.models or [None]]
     from headway.cli.output import print_json  # noqa: PLC0415
@@ -55,20 +59,60 @@ def main(arguments: Sequence[str]) -> int:
     from headway.model.describe import describe  # noqa: PLC0415
 
     described = [describe(model, contexts) for model in models]
+    if target is not None:
+        _draw(models, contexts, target)
     if args.json:
         out = [as_json(one) | ({"explanation": explain(one).splitlines()} if args.explain else {}) for one in described]
         print_json({"models": out} if len(out) > 1 else out[0])
         return 0
-    if len(described) > 1:
-        from headway.cli.model_table import side_by_side  # noqa: PLC0415
-
-        print(side_by_side(described))
-    else:
-        print(as_text(described[0]))
+    print(_text(described))
     if args.explain:
-        print("".join(f"\n\n{one.model.name}\n{explain(one)}" if len(described) > 1 else f"\n{explain(one)}"
-                      for one in described))  # fmt: skip
+        for one in described:
+            print(f"\n{one.model.name}\n{explain(one)}" if len(described) > 1 else f"\n{explain(one)}")
+    if target is not None:
+        print(f"\nPicture: {args.plot}")
     return 0
+
+
+def _contexts(text: str) -> float | list[float]:
+    contexts = axis(text, "tokens")
+    if any(context < 0 or context > 1e30 for context in (contexts if isinstance(contexts, list) else [contexts])):
+        raise BadInput(f"--contexts must be 0 or more, found {text}")
+    return contexts
+
+
+def _text(described: Sequence[Any]) -> str:
+    if len(described) == 1:
+        return as_text(described[0])
+    from headway.cli.model_table import side_by_side  # noqa: PLC0415
+
+    return side_by_side(described)
+
+
+def _target(args: Any) -> Any:
+    """The file to draw into, before any work is done; None where no picture is asked for."""
+    if args.plot is None:
+        return None
+    from headway.drawing import check_target  # noqa: PLC0415
+    from headway.figures import MOST_CURVES  # noqa: PLC0415
+
+    if len(args.models) > MOST_CURVES:
+        raise BadInput(f"--plot draws up to {MOST_CURVES} models, found {len(args.models)}")
+    if args.plot.lower().endswith(".html"):
+        raise BadInput("--plot draws models into a .svg or .png file")
+    return check_target(args.plot)
+
+
+def _draw(models: Sequence[Any], contexts: float | list[float], target: Any) -> None:
+    """Cache and arithmetic against context, from the shortest asked for (at least a token) to the longest."""
+    from headway.drawing import draw  # noqa: PLC0415
+    from headway.figures import contexts_between, model_panels  # noqa: PLC0415
+    from headway.model.describe import describe  # noqa: PLC0415
+
+    described = [describe(model, contexts_between(contexts)) for model in models]
+    caption = "; ".join(f"{model.name}: {model.stored_as()}, cache in {model.kv_dtype.name}" for model in models)
+    names = ", ".join(_name(model) for model in models)
+    draw(model_panels(described), f"{names}: what a token costs at each context", target, caption=caption)
 
 
 # Options of one question, which the others would not look at.
@@ -88,6 +132,8 @@ def _refuse_mixed(options: Parser, args: Any) -> None:
             if not asked[question] and getattr(args, name) != options.get_default(name):
                 raise BadInput(f"--{name} has an effect only with {question}")
     for question, is_asked in asked.items():
+        if is_asked and args.plot is not None:
+            raise BadInput(f"--plot draws no answer of {question}")
         if is_asked and args.contexts != CONTEXTS:
             more = "; give one --context" if question == "--kv-techniques" else ""
             raise BadInput(f"--contexts has no effect with {question}{more}")

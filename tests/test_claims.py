@@ -394,14 +394,51 @@ def test_the_json_of_an_explained_claim_matches_the_schema(capsys):
 
 
 def test_the_text_begins_with_a_summary_and_its_table_fits(capsys):
-    """A sentence first; then a line for each claim, none wider than a hundred columns."""
+    """A sentence first; then each claim on a line or more, none wider than 110 columns and no word left out."""
     status, out, _ = run(capsys)
     lines = out.splitlines()
     rows = lines[lines.index("") + 1 :]
     assert status == 0
     assert lines[0].startswith(f"217 claims, {len(COMPUTED)} of them recomputed")
-    assert [row.split()[0] for row in rows] == ["id", *LEDGER]
-    assert max(map(len, rows)) <= 100
+    assert [row.split()[0] for row in rows if not row.startswith(" ")] == ["id", *LEDGER]
+    assert max(map(len, rows)) <= 110
+    assert "…" not in out
+
+
+def test_a_long_claim_goes_on_in_its_column(capsys):
+    """E01 to E03 begin alike: what tells them apart stands below, under the first words."""
+    _, out, _ = run(capsys, "--area", "kv")
+    rows = out.splitlines()
+    start = next(row for row in rows if row.startswith("id")).index("claim")
+    stated = next(row for row in rows if row.startswith("id")).index("stated")
+    told, current = {}, ""
+    for row in rows[rows.index("") + 2 :]:
+        current = row[:start].split()[0] if row[:start].strip() else current
+        told[current] = f"{told.get(current, '')} {row[start:stated].strip()}".strip()
+    assert told == {name: claim.statement for name, claim in LEDGER.items() if claim.area == "kv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "computed"),
+    [
+        ("E07", "20 ms", "23.9 ms"),
+        ("E13", "about 1 h", "23.4 h"),
+        ("Q11", "640 GB", "640 GB"),
+        ("D02", "98e9", "98.3 GB/s"),
+        ("D20", "87072", "$87,072"),
+        ("D05", "1.2096e-4", "120.96 µs"),
+        ("B28", "37e9", "37.6B params"),
+        ("E18", "millions", "6.10M tokens"),
+        ("E01", "1667", "1,666.7 B/token"),
+        ("Q08", "50 %", "0.5"),
+    ],
+)
+def test_what_was_computed_is_told_in_the_units_of_people(name, stated, computed, capsys):
+    """Beside what was stated, so that both compare at a glance; JSON stays in SI."""
+    area = LEDGER[name].area
+    (row,) = [line for line in run(capsys, "--area", area)[1].splitlines() if line.startswith(name)]
+    assert re.fullmatch(rf"{name}  .*  {re.escape(stated)} +{re.escape(computed)}", row)
+    assert as_json(capsys, name)["claims"][0]["computed"] == pytest.approx(RECOMPUTED[name].computed)
 
 
 def test_claims_are_chosen_by_id_area_and_verdict(capsys):
@@ -412,7 +449,30 @@ def test_claims_are_chosen_by_id_area_and_verdict(capsys):
     assert [c["id"] for c in failed] == ["B02", "B07", "B23", "B24", "B25", "B26"]
     waiting = as_json(capsys, "--verdict", "not-built-yet")
     assert waiting["counts"]["recomputed"] == 0
-    assert run(capsys, "--area", "spec", "--verdict", "ambiguous")[1].startswith("0 claims")
+    assert run(capsys, "--area", "spec", "--verdict", "ambiguous")[:2] == (
+        0, "0 claims: none of area spec has the verdict ambiguous.\n")  # fmt: skip
+    assert run(capsys, "B25", "--verdict", "derived")[1] == "0 claims: none of B25 has the verdict derived.\n"
+
+
+@pytest.mark.parametrize("words", [["--area", "kv", "--area", "moe"], ["--area", "kv,moe"], ["--area=moe, KV"]])
+def test_areas_add_up(words, capsys):
+    """Named one by one or in a list."""
+    assert {c["area"] for c in as_json(capsys, *words)["claims"]} == {"kv", "moe"}
+
+
+@pytest.mark.parametrize("words", [["--verdict", "fails", "--verdict", "derived"], ["--verdict", "fails,derived"]])
+def test_verdicts_add_up(words, capsys):
+    """Named one by one or in a list."""
+    assert {c["verdict"] for c in as_json(capsys, *words)["claims"]} == {"fails", "derived"}
+
+
+@pytest.mark.parametrize(
+    "spelt", ["not-built-yet", "not built yet", "not_built_yet", "Not built yet: comes with training"]
+)
+def test_a_verdict_is_found_as_the_json_spells_it(spelt, capsys):
+    """With hyphens as in the help, with blanks as in the counts, and with what it waits for as in a claim."""
+    found = as_json(capsys, "--verdict", spelt)
+    assert found["counts"]["not built yet"] == found["counts"]["claims"] == 217 - len(COMPUTED)
 
 
 def test_one_claim_shows_formula_reason_and_source(capsys):
@@ -433,6 +493,17 @@ def test_explaining_a_claim_writes_the_derivation_with_sources(capsys):
     assert isinstance(RECOMPUTED["B25"].sheet, Worksheet)
 
 
+def test_a_derivation_is_folded_and_its_sources_are_not(capsys):
+    """No line is wider than 110 columns but those with the address of a page, and no word is lost."""
+    found = as_json(capsys, "E03", "B28", "E24", "--explain")["claims"]
+    _, out, _ = run(capsys, "E03", "B28", "E24", "--explain")
+    wide = [line for line in out.splitlines() if len(line) > 110]
+    assert all(line.lstrip().startswith("[") for line in wide)
+    words = " ".join(out.split())
+    for claim in found:
+        assert " ".join(" ".join(claim["explanation"]).split()) in words
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -440,6 +511,9 @@ def test_explaining_a_claim_writes_the_derivation_with_sources(capsys):
         (["B2"], "did you mean B2"),
         (["Z99"], "unknown claim 'Z99'; headway claims lists them"),
         (["--area", "kvv"], "did you mean kv?"),
+        (["--area", "moe,kvv"], "did you mean kv?"),
+        (["B25", "--area", "kv"], "B25 is in area moe, not in kv"),
+        (["B25", "E12", "--area", "kv,rack"], "B25 is in area moe, not in kv or rack"),
         (["--verdict", "fail"], "did you mean fails?"),
         (["--aera", "kv"], "did you mean --area?"),
     ],
@@ -450,6 +524,16 @@ def test_a_wrong_name_is_answered_by_its_neighbours(arguments, told, capsys):
     assert (status, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
+
+
+def test_the_library_takes_names_one_by_one_or_in_lists():
+    """And refuses what is no name in one line."""
+    assert claims.recompute("b25").computed == RECOMPUTED["B25"].computed
+    assert [r.claim.id for r in claims.chosen("B25")] == ["B25"]
+    assert {r.claim.area for r in claims.chosen(areas=["kv", "moe"], verdicts="fails")} == {"kv", "moe"}
+    for call in (lambda: claims.chosen(5), lambda: claims.chosen(areas=[3]), lambda: claims.recompute(5)):
+        with pytest.raises(BadInput, match=r"found '[35]'"):
+            call()
 
 
 def test_the_help_names_every_area_and_verdict(capsys):

@@ -932,6 +932,12 @@ def test_without_a_cache_the_way_to_a_download_is_told(refusal, tmp_path, monkey
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert "pip install 'headway[hub]'" in refusal("model", "someone/Their-Model")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace())
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert "the Hub cannot be reached" in refusal("model", "someone/Their-Model")
+    monkeypatch.setattr("headway.model.find._reachable", lambda: True)
     hub = types.SimpleNamespace(hf_hub_download=lambda *_: (_ for _ in ()).throw(OSError("401\nClient Error")))
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     assert "the download failed: 401" in refusal("model", "someone/Their-Model")
@@ -941,6 +947,7 @@ def test_a_download_is_read_like_a_file(answer, tmp_path, monkeypatch):
     """With the library at hand the config comes from the Hub."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("headway.model.find._reachable", lambda: True)
     path = tmp_path / "fetched.json"
     path.write_text(json.dumps(HUB_CONFIG))
     hub = types.SimpleNamespace(

@@ -399,6 +399,18 @@ def test_a_link_that_nobody_measured_is_a_gap():
     assert rows(given_link)["offload"].figures.value("step_s") > found.baseline.value("step_s")
 
 
+def test_a_window_longer_than_the_positions_of_the_config_still_evicts():
+    """Llama-2-7B was made for 4,096 positions; at 32,000 tokens the newest 4,096 are kept, and the rest is not."""
+    model = load_model("llama-2-7b")
+    assert model.positions == 4096
+    found = ranking(model, load_system("h100-sxm"), batch=1, context_tokens=32_000)
+    row = rows(found)["eviction"].figures
+    token = 2 * 32 * 32 * 128 * 2
+    assert stored(row) == read(row) == 4096 * token == pytest.approx(2.15e9, rel=2e-3)
+    assert stored(found.baseline) == 32_000 * token
+    assert row.value("step_s") < found.baseline.value("step_s")
+
+
 # Figures that can be changed
 
 
@@ -442,6 +454,35 @@ def test_questions_that_cannot_be_answered_are_refused():
         ranking(bare_model(8e9), system)
     with pytest.raises(BadInput, match="1 or more"):
         ranking(load_model("llama-3.1-8b"), system, batch=0)
+
+
+def test_models_systems_and_numbers_may_be_given_as_texts():
+    """A catalogued name in the place of a model or a system, and numbers as people write them."""
+    named = ranking("llama-3.1-8b", "h100-sxm", batch="1", context_tokens="8k")
+    loaded = ranking(load_model("llama-3.1-8b"), load_system("h100-sxm"), batch=1, context_tokens=8000)
+    assert plain(cli.as_json(named)) == plain(cli.as_json(loaded))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"model": 5}, "takes a model or its name"),
+        ({"model": "llama-3.1-8c"}, "did you mean"),
+        ({"system": None}, "takes a system or its name"),
+        ({"batch": [1, 2]}, "batch must be one number"),
+        ({"batch": math.inf}, "batch must be one number"),
+        ({"context_tokens": "long"}, "context_tokens must be one number"),
+        ({"by": ["beauty"]}, "known are step"),
+        ({"changes": ["topk_tokens"]}, "table of names and values"),
+        ({"changes": {1: 2}}, "table of names and values"),
+        ({"changes": {"topk_tokens": None}}, "expected a number"),
+    ],
+)
+def test_a_wrong_type_is_refused_in_one_line(arguments, words):
+    """What was expected, with an example, and what was found."""
+    with pytest.raises(BadInput, match=words) as refused:
+        ranking(**{"model": "llama-3.1-8b", "system": "h100-sxm", "batch": 1, "context_tokens": 8000} | arguments)
+    assert "\n" not in str(refused.value)
 
 
 # The command
@@ -499,6 +540,24 @@ def test_the_answer_stands_first_and_tables_fit(capsys):
     assert max(map(len, text.split("What they do")[0].splitlines()[3:])) <= 100
     assert "  - latent: it keeps a latent already" in text
     assert "quality" in text
+
+
+def test_the_rent_is_told_with_its_source(capsys):
+    """One note: dollars an hour for a chip, who says so and when; the user's own where it was given."""
+    for words, told in (((), r"rent of \$[\d.]+/h a chip, catalog \(.*read 20\d\d-\d\d"),
+                        (("--price", "$3/h"), r"rent of \$3.00/h a chip, user")):  # fmt: skip
+        assert ask("llama-3.1-8b", "--on", "h100-sxm", "--batch", "1", "--json", *words) == 0
+        notes = [note for note in json.loads(capsys.readouterr().out)["notes"] if "rent of" in note]
+        assert len(notes) == 1
+        assert re.match(told, notes[0])
+
+
+def test_a_chip_waits_for_the_way_back_alone(llama):
+    """Between turns the host's link is paid for once, the device for both ways; and the notes say so."""
+    value = llama.turns.sheet.value
+    wait = value("held_bytes_per_token") / value("host_link_bytes_per_s") * value("rental_usd_per_s")
+    assert value("host_moves_usd") == pytest.approx(wait + value("host_read_usd") + value("host_write_usd"))
+    assert any("a chip waits for a cache that comes back" in note for note in cli.notes(llama))
 
 
 def test_explain_writes_the_winner_out(capsys):

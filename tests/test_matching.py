@@ -15,7 +15,7 @@ from headway.equations import kv_variants
 from headway.errors import BadInput, UnknownName
 from headway.explanation import explain
 from headway.matching.grid import entries, stacks
-from headway.matching.habits import habits, known_models, layers_habit
+from headway.matching.habits import Size, habits, known_models, layers_habit
 from headway.matching.search import FEWEST_BYTES, FORMATS, MOST_BYTES, find
 from headway.model.dtypes import dtype
 
@@ -146,6 +146,39 @@ def test_the_plausibility_of_the_grid_is_one():
         assert stacks(layers).plausibility.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("name", list(habits()))
+@pytest.mark.parametrize("size", [Size(70e9), Size(None, 3e9), Size(671e9, 37e9), Size(1e15)])
+def test_near_a_size_a_vote_weighs_by_its_doublings(name, size):
+    """2^-d^2 of a vote, and as many votes more as there are values, divided as the whole catalog divides its own."""
+    every, near = habits()[name], habits(size)[name]
+    assert near.values == every.values
+    total = sum(near.votes) + len(near.values)
+    expected = [(vote + len(near.values) * share) / total for vote, share in
+                zip(near.votes, every.plausibility, strict=True)]  # fmt: skip
+    assert near.plausibility == pytest.approx(expected)
+    assert near.plausibility.sum() == pytest.approx(1)
+    voters = [m for m in KNOWN.values() if m.entries]
+    if name in ("kind", "global_share", "layers_per_cache"):
+        assert sum(near.votes) == pytest.approx(sum(size.votes(m) for m in voters))
+
+
+def test_half_a_vote_at_twice_the_size():
+    """A whole one at the same size, a half at twice or half of it, a sixteenth at four times; of two sizes, both."""
+    model = KNOWN["deepseek-v3"]
+    total, active = model.total_params, model.active_params
+    for factor, votes in ((1, 1), (2, 1 / 2), (1 / 2, 1 / 2), (4, 1 / 16)):
+        assert Size(total * factor).votes(model) == pytest.approx(votes)
+        assert Size(None, active * factor).votes(model) == pytest.approx(votes)
+    assert Size(total * 2, active * 2).votes(model) == pytest.approx(1 / 4)
+    assert Size().votes(model) == 1
+
+
+def test_far_from_every_model_the_whole_catalog_decides():
+    """A size that nothing is near leaves every choice as plausible as without a size, and layers to the trend."""
+    for name, habit in habits(Size(1e15)).items():
+        assert habit.plausibility == pytest.approx(habits()[name].plausibility, abs=1e-6)
+
+
 def test_larger_models_are_taken_to_be_deeper():
     """The catalog's trend: more parameters, more layers."""
     expected = [layers_habit(None, size).expected for size in (1e9, 10e9, 100e9)]
@@ -240,8 +273,45 @@ def test_kimi_k3_in_fp8_is_24_latent_layers():
     assert found.best(5).index(own) < 5
 
 
-def test_a_size_changes_the_layers_and_not_the_caches():
-    """Parameters are a prior on layers: the same caches fit, in another order, in deeper or shallower stacks."""
+@pytest.mark.parametrize(
+    ("kv_bytes", "sizes", "reading"),
+    [
+        (327680, {"total_params": 70e9}, "80 layers of 2 x 8 KV heads x 128 in bf16"),
+        (131072, {"total_params": 8e9}, "32 layers of 2 x 8 KV heads x 128 in bf16"),
+        (70272, {"total_params": 671e9, "active_params": 37e9}, "61 layers of (512 latent + 64 rotary) in bf16"),
+        (516096, {"total_params": 405e9}, "126 layers of 2 x 8 KV heads x 128 in bf16"),
+    ],
+)
+def test_with_a_size_the_architecture_of_that_size_comes_first(kv_bytes, sizes, reading):
+    """Within 5 % and in any format: what the catalogued models near that size do is the likeliest."""
+    found = find(kv_bytes, **sizes)
+    assert found.match(0).reading == reading
+    assert found.exact[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("kv_bytes", "sizes", "format_", "names"),
+    [
+        (131072, {}, "bf16", {"llama-3.1-8b", "hunyuan-a13b"}),
+        (131072, {"total_params": 8e9}, "bf16", {"llama-3.1-8b"}),
+        (57344, {}, "bf16", {"qwen2.5-7b", "ernie-4.5-21b-a3b"}),
+        (57344, {"total_params": 7.6e9}, "bf16", {"qwen2-7b", "qwen2.5-7b"}),
+        (327680, {"total_params": 70e9}, "bf16", {"llama-3.1-70b"}),
+        (327680, {"total_params": 35e9}, "fp4", {"command-r"}),
+    ],
+)
+def test_of_models_that_are_as_near_the_one_of_that_size_and_format_is_named(kv_bytes, sizes, format_, names):
+    """By size where it is given; then in the format of its checkpoint; then by name."""
+    every = find(kv_bytes, **sizes).nearest_models
+    assert (every[0].dtype.name, every[0].factor) == (format_, 1)
+    assert every[0].model.name in names
+    alike = {near.model.name for near in every}
+    stored = {one.bytes_per_number for one in map(dtype, FORMATS)}
+    assert alike == {m.name for m in KNOWN.values() if kv_bytes in {m.stored_numbers * size for size in stored}}
+
+
+def test_a_size_changes_the_order_and_not_the_caches():
+    """Parameters are a prior: the same caches fit, in another order, in deeper or shallower stacks."""
     bare, sized = find(1667), find(1667, active_params=100e9)
     assert set(map(identity, bare.best())) == set(map(identity, sized.best()))
     assert sized.match(0).n_layers == pytest.approx(sized.layers.expected, rel=0.3)
@@ -260,6 +330,14 @@ def test_a_match_is_derived():
     text = explain(find(85888, kv_dtype="bf16", within_share=0).match(0))
     assert "kv_layers * (latent_dim + rope_dim) * element_bytes" in text
     assert "index" in text
+
+
+def test_numbers_may_be_texts():
+    """As people write them: 2k is 2,000 bytes a token, 70B parameters, 1%."""
+    texts = find("2k", total_params="70B", within_share="1%")
+    assert texts.asked == find(2000, total_params=70e9, within_share=0.01).asked
+    assert find("2Ki").asked.kv_bytes == find("2 KiB").asked.kv_bytes == 2048
+    assert find("1,667").asked.kv_bytes == 1667
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------
@@ -281,12 +359,22 @@ def test_a_number_that_no_cache_has_is_refused(kv_bytes):
         ({"active_params": 100}, "did you mean 100B"),
         ({"total_params": 1e9, "active_params": 2e9}, "cannot exceed"),
         ({"total_params": 1e20}, "params must be"),
+        ({"total_params": [1]}, "number in params"),
+        ({"within_share": "some"}, "expected a number"),
+        ({"kv_dtype": 8}, "kv_dtype is the name of a format"),
     ],
 )
 def test_other_numbers_out_of_range_are_refused(asked, said):
     """A tolerance of everything, a size no model has, parts larger than the whole."""
     with pytest.raises(BadInput, match=said):
         find(1667, **asked)
+
+
+@pytest.mark.parametrize("kv_bytes", [None, [1667], "many", "5%", True, {}])
+def test_what_is_no_number_of_bytes_is_refused_with_an_example(kv_bytes):
+    """One line that names kv_bytes and shows what works."""
+    with pytest.raises(BadInput, match=r"kv_bytes takes a number of bytes, such as 1667, 2k or '1\.6 kB'"):
+        find(kv_bytes)
 
 
 def test_an_unknown_format_has_neighbours():
@@ -313,6 +401,34 @@ def test_the_command_answers_first_and_keeps_its_tables_narrow(capsys):
     assert "deepseek-v4-flash" in "\n".join(lines)
 
 
+def test_the_likeliest_exact_cache_is_always_in_the_table(capsys):
+    """Marked; where it is not among those shown it is the last row, with its number."""
+    lines = answer(capsys, "--matching", "kv_bytes=70272", "--matching", "params=1B", "--most", "3").splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("format"))
+    rows = lines[head + 1 : lines.index("", head)]
+    assert ["exact" in row for row in rows[:4]] == [False, False, False, True]
+    told = json.loads(
+        answer(capsys, "--matching", "kv_bytes=70272", "--matching", "params=1B", "--most", "3", "--json")
+    )
+    best = told["likeliest_exact"]
+    assert rows[4] == f"(the last row, number {best['rank']:,}, is the likeliest that is exact)"
+    assert (best["difference_share"], best["kv_bytes_per_token"]) == (0, 70272)
+    assert len(told["matches"]) == 3
+    text = answer(capsys, "--matching", "kv_bytes=70272", "--matching", "params=671B", "--matching", "active=37B")
+    assert "61  70,272  exact" in text
+    assert "the last row" not in text
+
+
+def test_the_nearest_models_are_counted(capsys):
+    """One is named, and how many keep exactly as much."""
+    words = " ".join(answer(capsys, "--matching", "kv_bytes=131072", "--matching", "params=8B").split())
+    told = json.loads(answer(capsys, "--matching", "kv_bytes=131072", "--matching", "params=8B", "--json"))
+    more = told["n_models_exact"] - 1
+    assert f"Nearest in the catalog: llama-3.1-8b in bf16, 131,072, and {more} more, all exact." in words
+    assert told["nearest_model"]["model"] == "llama-3.1-8b"
+    assert "all exact" not in answer(capsys, "--matching", "kv_bytes=1667")
+
+
 KEYS = {"asked", "within_share", "n_grid", "n_matching", "n_exact", "likeliest_half", "plausibility_of_matches",
         "matches", "formats", "left_if_known", "nearest", "neighbours", "notes"}  # fmt: skip
 MATCH = {"kind", "kv_layers", "kv_heads", "head_dim", "latent_dim", "rope_dim", "layers_per_cache",
@@ -333,6 +449,9 @@ def test_the_json_has_its_keys_and_a_reason_beside_every_null(capsys):
     assert all(row.keys() >= NEIGHBOUR for row in told["neighbours"])
     assert {row["near_by"] for row in told["neighbours"]} == {"stored", "read", "size", "all"}
     assert told["n_layers_expected"] > 0
+    none = json.loads(answer(capsys, "--matching", "kv_bytes=1667", "--json"))
+    assert none["likeliest_exact"] is None
+    assert none["likeliest_exact_reason"]
 
 
 def test_the_reference_names_every_key(capsys):
@@ -373,6 +492,8 @@ def test_where_nothing_fits_the_answer_is_a_sentence(capsys):
         (["--matching", "kv_bytes=1e30"], "must be from 1 to"),
         (["--matching", "kv_bytes=nan"], "number"),
         (["--matching", "kv_bytes=many"], "number"),
+        (["--matching", "kv_bytes=2x"], "kv_bytes takes a number of bytes, such as 1667, 2k or '1.6 kB', found '2x'"),
+        (["--matching", "kv_bytes=1667", "--weight-dtype", "fp8"], "--kv-dtype"),
         (["--matching", "kv_bytes"], "NAME=VALUE"),
         (["--matching", "kv_bytes="], "NAME=VALUE"),
         (["--matching", "kv_byte=1667"], "did you mean kv_bytes"),

@@ -170,8 +170,11 @@ def test_parts_are_those_of_the_independent_count(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_assumed_of_a_shipped_model(name):
-    """Every field of a catalogued config is interpreted, and its family known."""
-    assert load_model(name).assumed == ()
+    """Every field of a catalogued config is interpreted, and its family known; some were published without a format."""
+    config = catalog.read_model(name)[2]
+    inner = config.get("text_config", {})
+    silent = not any(part.get(key) for part in (config, inner) for key in ("torch_dtype", "dtype"))
+    assert load_model(name).assumed == (("no torch_dtype: weights taken for bf16",) if silent else ())
 
 
 def test_a_router_of_idle_experts_is_counted_by_expectation():
@@ -521,7 +524,7 @@ def test_a_misspelt_model_suggests_its_neighbours():
 
 LLAMA = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 1000,
+    "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 1000, "torch_dtype": "bfloat16",
 }  # fmt: skip
 DEEPSEEK = {
     "model_type": "deepseek_v3", "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 99,
@@ -552,6 +555,26 @@ def test_fields_of_a_config_can_be_changed():
     assert changed_config(load_model("llama-3.1-8b"), {"num_hidden_layers": 16}).kv_bytes_per_token == 65_536
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_change_reaches_the_field_wherever_it_stands(name):
+    """In a wrapper's text model as in a flat config: twice the vocabulary is twice the embedding."""
+    model = load_model(name)
+    vocabulary = model.architecture.vocab_size
+    twice = load_model(name, changes={"vocab_size": str(2 * vocabulary)})
+    assert twice.architecture.vocab_size == 2 * vocabulary
+    assert changed_config(model, {"vocab_size": 2 * vocabulary}).total_params == twice.total_params > model.total_params
+    assert load_model(name).total_params == model.total_params
+
+
+def test_a_change_supplies_what_a_config_lacks():
+    """A field that nobody wrote, needed or not, is taken as if it had been there; one that nothing reads is refused."""
+    short = {key: value for key, value in LLAMA.items() if key != "hidden_size"}
+    assert load_model(short, changes={"hidden_size": "64"}).total_params == load_model(LLAMA).total_params
+    assert load_model("llama-3.1-8b", changes={"head_dim": 64}).kv_bytes_per_token == 65_536
+    with pytest.raises(UnknownName, match="hidden_size"):
+        load_model("llama-3.1-8b", changes={"hiden_size": 64})
+
+
 def fp8_in_blocks_of(sizes):
     return DEEPSEEK | {"quantization_config": {"quant_method": "fp8", "weight_block_size": sizes}}
 
@@ -568,7 +591,24 @@ BAD_CONFIGS = {
     "linear layers of no kind": (LLAMA | {"layer_types": ["linear_attention"] * 2}, "no field that says which"),
     "a sparse index without heads": (DEEPSEEK | {"index_topk": 2048}, "the field index_n_heads is missing"),
     "more shared layers than layers": (LLAMA | {"num_kv_shared_layers": 3}, "cannot exceed the layers (2)"),
-    "an encoder": (LLAMA | {"is_encoder_decoder": True}, "an encoder-decoder"),
+    "an encoder-decoder": (LLAMA | {"is_encoder_decoder": True}, "an encoder-decoder"),
+    "an encoder": (LLAMA | {"architectures": ["BertForMaskedLM"]}, "an encoder (BertForMaskedLM) keeps no cache"),
+    "an encoder by its family": (LLAMA | {"model_type": "roberta"}, "an encoder (RoBERTa) is not read"),
+    "an adapter": ({"peft_type": "LORA", "r": 16}, "the config of an adapter"),
+    "layer types as a word": (LLAMA | {"layer_types": "full"}, "layer_types must be a list"),
+    "a new cache": (LLAMA | {"model_type": "new", "global_layers": [0, 1]}, "the field 'global_layers' may change"),
+    "experts under a new name": (
+        LLAMA | {"model_type": "new", "moe_primary_count": 8}, "the field 'moe_primary_count' may change what a layer"),
+    "a depth run through repeatedly": (LLAMA | {"total_ut_steps": 4}, "the field total_ut_steps announces a depth"),
+    "no heads in some layer": (LLAMA | {"num_attention_heads_per_layer": [4, 0]}, "must be whole numbers from 1"),
+    "a searched model without layers": (LLAMA | {"block_configs": {}}, "block_configs must be a list"),
+    "an empty pattern": (
+        {k: v for k, v in LLAMA.items() if k != "num_hidden_layers"} | {"hybrid_override_pattern": ""}, "is empty"),
+    "a group of a googol": (
+        LLAMA | {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 10**400}}, "group_size"),
+    "a block of a googol": (fp8_in_blocks_of([10**400, 1]), "two positive"),
+    "a cache scheme that is a number": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "kv_cache_scheme": 5}}, "kv_cache_scheme must be"),
     "a text config that is a list": ({"text_config": [LLAMA]}, "text_config must be an object"),
     "an unknown quantisation": (
         LLAMA | {"quantization_config": {"quant_method": "magic"}}, "quant_method 'magic' is not read"),
@@ -578,7 +618,12 @@ BAD_CONFIGS = {
     "modules by an impossible pattern": (
         LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:("]}}, "impossible pattern"),
     "modules by a pattern that may not end": (
-        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:(a+)+$"]}}, "repeats a repetition"),
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:(a+)+$"]}}, "repeats too much"),
+    "modules by a pattern that goes back and forth": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:.*.*.*.*.*.*!$"]}}, "repeats too much"),
+    "thousands of patterns": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": [f"*{i}.x" for i in range(9999)]}},
+        "9,999 patterns, more than 500"),
     "an unknown algorithm": (
         LLAMA | {"quantization_config": {"quant_algo": "FP3"}}, "quant_algo 'FP3' is not read"),
     "modules that are numbers": (
@@ -596,7 +641,7 @@ BAD_CONFIGS = {
     "a huge fraction": (LLAMA | {"hidden_size": 1e300}, "hidden_size must be a whole number"),
     "not a number": (LLAMA | {"hidden_size": math.nan}, "hidden_size must be a whole number"),
     "infinite": (LLAMA | {"hidden_size": math.inf}, "hidden_size must be a whole number"),
-    "a million layers": (LLAMA | {"num_hidden_layers": 10**6}, "a whole number from 1 to 100,000, found '1000000'"),
+    "a million layers": (LLAMA | {"num_hidden_layers": 10**6}, "a whole number from 1 to 10,000, found '1000000'"),
     "null": (LLAMA | {"hidden_size": None}, "the field hidden_size is missing"),
     "heads that do not group": (LLAMA | {"num_key_value_heads": 3}, "must be a multiple of num_key_value_heads (3)"),
     "width that does not divide": (LLAMA | {"hidden_size": 65}, "of num_attention_heads (4), or give head_dim"),
@@ -660,6 +705,12 @@ def test_an_unknown_family_with_familiar_fields_is_answered():
     said = " ".join(new.assumed)
     assert "model_type 'llama9' is not known" in said
     assert "hyper_heads" in said
+    odd = {"residual_streams": 4, "ttt_steps": 3, "use_residual_mlp": True, "use_cache": True, "rope_theta": 1e4}
+    said = " ".join(read(LLAMA | {"model_type": "llama9"} | odd).assumed)
+    assert "residual_streams, ttt_steps, use_residual_mlp" in said
+    assert "rope" not in said
+    windowed = read(LLAMA | {"model_type": "llama9", "sliding_window": 4096})
+    assert "sliding_window without a pattern: taken to bound every layer" in windowed.assumed
     nameless = read({k: v for k, v in LLAMA.items() if k != "model_type"})
     assert "it has no model_type" in " ".join(nameless.assumed)
     assert "tie_word_embeddings is absent" in " ".join(nameless.assumed)
@@ -675,6 +726,29 @@ def test_a_wrapper_is_read_by_its_text_model():
     assert wrapped.beside == ("a vision tower (vision_config)",)
 
 
+def test_heads_may_differ_from_layer_to_layer():
+    """Key-value heads given layer by layer, as DeciLM has them, are kept layer by layer."""
+    model = read(LLAMA | {"model_type": "decilm", "num_key_value_heads_per_layer": [4, 1]})
+    assert model.kv_bytes_per_token == 2 * 2 * 16 * (4 + 1)
+
+
+@pytest.mark.parametrize("none", [-1, 0, False, None])
+def test_a_window_of_nothing_is_none(none):
+    """Minus one, zero, false and null all say that there is no window."""
+    assert read(LLAMA | {"sliding_window": none}).kv_window_bytes_per_token == 0
+
+
+def test_quantisation_is_found_where_tools_write_it(tmp_path):
+    """In a file of modelopt's beside the config, in MLX's own field, and under the older name of compressed-tensors."""
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA), "utf-8-sig")
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps({"quantization": {"quant_algo": "NVFP4"}}))
+    assert load_model(tmp_path).storage["attention"].dtype.name == "nvfp4"
+    assert read(LLAMA | {"quantization": {"group_size": 64, "bits": 4}}).storage["attention"].bytes_per_param == 0.5625
+    assert (
+        read(LLAMA | {"compression_config": {"config_groups": {"g": GROUP}}}).storage["attention"].dtype.name == "int4"
+    )
+
+
 def quantised(config, table):
     return read(config | {"quantization_config": table}).storage
 
@@ -686,6 +760,10 @@ SCHEMES = {
     "mxfp4": ({"quant_method": "mxfp4"}, "mxfp4", 0.5 + 1 / 32),
     "awq": ({"quant_method": "awq", "bits": 4, "group_size": 128}, "int4", 0.5 + 2.5 / 128),
     "gptq": ({"quant_method": "gptq", "bits": 8, "group_size": -1}, "int8", 1.0),
+    "bitsandbytes": ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "int4", 0.5 + 4 / 64),
+    "bitsandbytes, scales quantised": (
+        {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": True}, "int4",
+        0.5 + (1 + 4 / 256) / 64),
     "nvfp4 of modelopt": ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "nvfp4", 0.5 + 1 / 16),
     "fp8 of modelopt": ({"quant_method": "modelopt", "quant_algo": "FP8"}, "fp8", 1.0),
     "int4 in groups": (

@@ -314,7 +314,7 @@ _OF_MODELS = (
 
 
 def contexts_between(contexts: Any) -> np.ndarray[Any, Any]:
-    """Contexts at equal ratios from the shortest asked for, at least 1, to the longest; three decades up to one alone."""
+    """Contexts at equal ratios from the shortest asked for, at least 1, to the longest; of one, three decades to it."""
     asked = np.maximum(np.atleast_1d(np.asarray(contexts, dtype=float)), 1.0)
     longest = max(float(asked.max()), 10.0)
     shortest = float(asked.min()) if asked.min() < longest else max(longest / 1000, 1.0)

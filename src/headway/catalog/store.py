@@ -69,7 +69,7 @@ def read_text(path: Path) -> str:
             raise BadInput(f"there is no file {shown(str(path))}")
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise BadInput(f"{path.name} is larger than {LARGEST_FILE_BYTES // 1_000_000} MB")
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")
     except (OSError, ValueError) as error:  # ValueError: bytes that are no text, or a name no file can have
         raise BadInput(f"cannot read {shown(str(path))}: {getattr(error, 'strerror', None) or error}") from None
 

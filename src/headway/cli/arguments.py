@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from headway.errors import BadInput, UnknownName, shown
@@ -178,8 +178,8 @@ def _params(text: str | None, option: str) -> float | None:
     return value
 
 
-def load_model_from(args: Any, name: str | None) -> Any:
-    """The model that the options name: by name, id or path, or by bare numbers."""
+def load_model_from(args: Any, name: str | None, changes: Mapping[str, str] | None = None) -> Any:
+    """The model that the options name: by name, id or path, or by bare numbers; with fields of its config changed."""
     from headway.model.config import load_model  # noqa: PLC0415
     from headway.model.model import bare_model  # noqa: PLC0415
 
@@ -192,7 +192,7 @@ def load_model_from(args: Any, name: str | None) -> Any:
         if name == "-":
             name = _pasted()
         try:
-            return load_model(name, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype)
+            return load_model(name, kv_dtype=args.kv_dtype, weight_dtype=args.weight_dtype, changes=changes)
         except UnknownName as error:
             _refuse_machine(name)
             raise error from None
@@ -200,6 +200,8 @@ def load_model_from(args: Any, name: str | None) -> Any:
         raise BadInput(f"name a model ({shown(name)}) or give --params, not both")
     if args.kv_dtype is not None:
         raise BadInput("--kv-dtype has no effect on bare numbers; change --kv-bytes instead")
+    if changes:
+        raise BadInput("--set changes fields of a config; bare numbers have none")
     params = _params(args.params, "--params")
     kv = None if args.kv_bytes is None else parse(args.kv_bytes, "B")
     if kv is not None and not 0 <= kv <= LARGEST:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from headway.cli.arguments import Parser
 
-WIDTH = 100  # columns of the table
+STATED_WIDTH = 20  # columns; what is longer goes on below
+# Units of the ledger that a person reads with a prefix, as `format_si` calls them; the others stand as they are.
+_HUMAN = {"s": "s", "bytes": "B", "B/s": "B/s", "USD": "USD", "FLOP": "FLOP"}
+_COUNTED = ("params", "tokens")  # with a prefix from a million on
+_MILLION = 1e6
 EPILOG = """\
   headway claims                        every claim: stated, computed, verdict
-  headway claims --area kv              those of one area
+  headway claims --area kv              those of one area; --area kv,moe of two
   headway claims --verdict fails        those that do not follow from what was said
   headway claims B25 E12                some of them, with formula, numbers and reason
   headway claims B25 --explain          the derivation, with the source of every number
@@ -28,8 +34,10 @@ def parser() -> Parser:
         "claims", "Claims of a lecture and of the literature, recomputed by headway's own functions.", EPILOG
     )
     options.add_argument("ids", nargs="*", metavar="ID", help="a claim, such as B25 (default: all)")
-    options.add_argument("--area", metavar="NAME", help="only the claims of an area")
-    options.add_argument("--verdict", metavar="NAME", help="only the claims with a verdict")
+    options.add_argument("--area", action="append", default=[], metavar="NAME",
+                         help="only the claims of an area, or of several: kv,moe")  # fmt: skip
+    options.add_argument("--verdict", action="append", default=[], metavar="NAME",
+                         help="only the claims with a verdict, or with one of several")  # fmt: skip
     options.add_output_options()
     return options
 
@@ -40,20 +48,56 @@ def main(arguments: Sequence[str]) -> int:
     from headway.validate.claims import chosen  # noqa: PLC0415
 
     args = parser().read(arguments)
-    found = chosen(args.ids, args.area, args.verdict)
+    areas, verdicts = _listed(args.area), _listed(args.verdict)
+    found = chosen(args.ids, areas, verdicts)
     counts = _counts(found)
     if args.json:
         print_json({"claims": [_as_json(r, args) for r in found], "counts": counts})
         return 0
-    print(wrapped(summary(counts)))
+    print(wrapped(summary(counts) if found else _none(args.ids, areas, verdicts)))
     if args.ids:
         print("".join(f"\n{_in_full(r)}\n" for r in found), end="")
     elif found:
         print(f"\n{_as_table(found)}")
     if args.explain:
         for r in found:
-            print(f"\n{r.claim.id}\n" + "\n".join(_explanation(r)))
+            print("\n".join(["", r.claim.id, *map(_folded, _explanation(r))]))
     return 0
+
+
+def _listed(words: Sequence[str]) -> list[str]:
+    """The names of an option that may be repeated, and may list several.
+
+    >>> _listed(["kv, moe", "rack"])
+    ['kv', 'moe', 'rack']
+    """
+    return [name.strip() for word in words for name in word.split(",")]
+
+
+def _none(ids: Sequence[str], areas: Sequence[str], verdicts: Sequence[str]) -> str:
+    """What was asked for, where no claim is like that.
+
+    >>> _none(["B25"], [], ["reproduces", "derived"])
+    '0 claims: none of B25 has the verdict reproduces or derived.'
+    """
+    among = ", ".join(ids) or f"area {' or '.join(areas)}"
+    return f"0 claims: none of {among} has the verdict {' or '.join(verdicts)}."
+
+
+def _folded(line: str) -> str:
+    """A line of a derivation, its continuation indented further; the address of a source stays whole.
+
+    >>> print(_folded("  a = " + 30 * "word "))
+      a = word word word word word word word word word word word word word word word word word word word word word
+        word word word word word word word word word
+    """
+    from headway.cli.output import WIDTH  # noqa: PLC0415
+
+    if line.lstrip().startswith("["):
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line.strip(), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
+                         break_on_hyphens=False, break_long_words=False)  # fmt: skip
 
 
 def summary(counts: dict[str, int]) -> str:
@@ -134,21 +178,50 @@ def number(value: float | None) -> str:
     return f"{value:.5g}".replace("e+0", "e").replace("e+", "e")
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
+def quantity(value: float | None, unit: str, digits: int = 3) -> str:
+    """A computed number as a person reads it: time, bytes, money and counts with a prefix, the rest to five digits.
+
+    >>> quantity(0.023881, "s"), quantity(6.4e11, "bytes"), quantity(84210.5, "s"), quantity(5440.54, "tokens")
+    ('23.9 ms', '640 GB', '23.4 h', '5,440.5 tokens')
+    >>> quantity(6.539e11, "params"), quantity(1666.7, "B/token"), quantity(0.5, "-"), quantity(None, "s")
+    ('654B params', '1,666.7 B/token', '0.5', '-')
+    """
+    from headway.units import format_si  # noqa: PLC0415
+
+    if value is None:
+        return "-"
+    if unit in _HUMAN or (unit in _COUNTED and abs(value) >= _MILLION):
+        return format_si(value, _HUMAN.get(unit, unit), digits)
+    return f"{number(value)} {unit}".removesuffix(" -")
+
+
+def computed(recomputed: Any) -> str:
+    """What a claim comes to, as `quantity` has it; against an exact number with as many digits as that has."""
+    claim = recomputed.claim
+    mantissa = claim.number.lower().partition("e")[0] if claim.exact else ""
+    digits = sum(map(str.isdigit, mantissa.lstrip("0.,")))
+    return quantity(recomputed.computed, claim.unit, max(3, digits))
 
 
 def _as_table(found: Sequence[Any]) -> str:
-    from headway.cli.output import table  # noqa: PLC0415
+    """A claim to a row; long words of a claim go on below, in their column."""
+    from headway.cli.output import WIDTH, table  # noqa: PLC0415
 
-    header = ["id", "verdict", "claim", "stated", "computed", "unit"]
-    rows = [
-        [r.claim.id, r.verdict, r.claim.statement, _cut(r.claim.stated or "-", 18), number(r.computed), r.claim.unit]
-        for r in found
-    ]
-    others = [column for column in zip(header, *rows, strict=True) if column[0] != "claim"]
-    room = WIDTH - sum(max(map(len, column)) + 2 for column in others)
-    return table(header, [[*row[:2], _cut(row[2], room), *row[3:]] for row in rows], left=4)
+    header = ["id", "verdict", "claim", "stated", "computed"]
+    told = [[r.claim.id, r.verdict, r.claim.statement, _lines(r.claim.stated or "-", STATED_WIDTH), computed(r)]
+            for r in found]  # fmt: skip
+    others = [max(len(header[i]), *(len(row[i]) for row in told)) for i in (0, 1, 4)]
+    others.append(max(len(header[3]), *(len(line) for row in told for line in row[3])))
+    room = WIDTH - sum(width + len("  ") for width in others)
+    rows = []
+    for name, judged, statement, stated, comes_to in told:
+        lines = itertools.zip_longest([name], [judged], _lines(statement, room), stated, [comes_to], fillvalue="")
+        rows += [list(line) for line in lines]
+    return table(header, rows, left=4)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def _in_full(recomputed: Any) -> str:
@@ -157,13 +230,10 @@ def _in_full(recomputed: Any) -> str:
     claim = recomputed.claim
     said = f"stated {claim.stated}" if claim.stated else "nobody stated a number"
     if claim.built:
-        said += f"; computed {_with_unit(recomputed.computed, claim.unit)}"
+        human, plain = computed(recomputed), number(recomputed.computed)
+        said += f"; computed {human}" + ("" if plain in human else f" ({plain} {claim.unit})")
     told = [claim.statement, said]
-    told += [f"- {title}: {_with_unit(value, claim.unit)}" for title, value in recomputed.readings.items()]
+    told += [f"- {title}: {quantity(value, claim.unit)}" for title, value in recomputed.readings.items()]
     told += recomputed.formula.split("; ") if recomputed.formula else []
     told += [f"why: {claim.why}"] * bool(claim.why) + [f"source: {claim.source}"]
     return "\n".join([f"{claim.id} ({claim.area}): {_verdict(recomputed)}", *(wrapped(line, "  ") for line in told)])
-
-
-def _with_unit(value: float | None, unit: str) -> str:
-    return f"{number(value)} {unit}".removesuffix(" -")

@@ -371,8 +371,9 @@ def notes(found: Any) -> list[str]:
             "stored GB is what stays in HBM, and the batch that fits is what the hosts hold too"
         )
     lines += [
-        "between turns: there and back counts the device, and a chip that waits for the link; remat after: from then "
-        "on making a cache again is cheaper than holding it there",
+        "between turns: there and back counts the device both ways, and the link one way: a chip waits for a cache "
+        "that comes back, and not for one that leaves behind other work; remat after: from then on making a cache "
+        "again is cheaper than holding it there",
         "x alone: what a set reads, over the product of what its parts would leave alone (1.00: they multiply)",
     ]
     if model.positions is not None and found.case.context_tokens > model.positions:
@@ -381,10 +382,22 @@ def notes(found: Any) -> list[str]:
     link = found.case.link
     if link is not None and link.value is None:
         lines.append(link.gap)
-    price = sheet["rental_usd_per_s"].quantity
-    if price.value is None:
-        lines.append(price.gap)
+    lines.append(_rent(sheet["rental_usd_per_s"].quantity))
     return [*lines, f"no error bar: {found.baseline.answer.interval_reason('step_s')}"]
+
+
+def _rent(price: Any) -> str:
+    """What a chip costs, who says so and when it was read; or why that is not known."""
+    from headway.units import format_si  # noqa: PLC0415
+
+    if price.value is None:
+        return str(price.gap)
+    dates = sorted({page.checked for page in price.origin.references})
+    read = f"read {' and '.join(dates)}" if dates else ""
+    told = "; ".join(filter(None, (price.origin.note, read)))
+    return f"rent of {format_si(float(price.value), 'USD/s')} a chip, {price.origin.kind}" + (
+        f" ({told})" if told else ""
+    )
 
 
 def _derivation(found: Any) -> str:

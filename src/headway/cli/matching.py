@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,6 +59,8 @@ def _refuse_a_model(args: Any) -> None:
     """Refuse what describes a model, where a number is asked about."""
     if args.models:
         raise BadInput(f"--matching asks which models fit a number; leave out {shown(args.models[0])}")
+    if args.weight_dtype is not None:
+        raise BadInput("--weight-dtype has no effect with --matching, which looks at caches; theirs is --kv-dtype")
     for name in NAMES:
         if getattr(args, name) is not None:
             raise BadInput(f"--matching takes the numbers itself: write --matching {name}={getattr(args, name)}")
@@ -70,9 +71,11 @@ def _refuse_a_model(args: Any) -> None:
 def read_numbers(pairs: Sequence[str]) -> dict[str, float]:
     """The numbers to match by name, in bytes and parameters; `kv_bytes` is among them.
 
-    >>> read_numbers(["kv_bytes=1.6 kB", "active=100B"])
-    {'kv_bytes': 1600.0, 'active': 100000000000.0}
+    >>> read_numbers(["kv_bytes=2k", "active=100B"])
+    {'kv_bytes': 2000.0, 'active': 100000000000.0}
     """
+    from headway.matching.search import bytes_per_token  # noqa: PLC0415
+
     numbers: dict[str, float] = {}
     for pair in pairs:
         typed, equals, value = pair.partition("=")
@@ -84,7 +87,7 @@ def read_numbers(pairs: Sequence[str]) -> dict[str, float]:
             raise BadInput(f"--matching takes NAME=VALUE, such as kv_bytes=1667, found {shown(pair)}")
         if name in numbers:
             raise BadInput(f"--matching has {name} twice")
-        numbers[name] = parse(value, NAMES[name])
+        numbers[name] = bytes_per_token(value) if name == "kv_bytes" else parse(value, NAMES[name])
     if "kv_bytes" not in numbers:
         raise MissingFact("--matching needs kv_bytes, such as --matching kv_bytes=1667; params and active go with it")
     return numbers
@@ -110,14 +113,22 @@ def as_json(found: Any, most: int = MOST) -> dict[str, Any]:
         "n_matching": len(fits),
         "n_exact": len(found.exact),
         "likeliest_half": found.likeliest_half,
+        "likeliest_exact": None,
         "plausibility_of_matches": float(fits.plausibility.sum()),
         "matches": [_match_json(match, float(fits.share[i])) for i, match in enumerate(found.best(most))],
         "formats": [_format_json(found, one) for one in asked.formats],
         "left_if_known": found.left_if_known(),
         "nearest": [_match_json(match) for match in found.nearest],
         "neighbours": [_neighbour_json(one) for one in found.neighbours],
+        "nearest_model": _neighbour_json(found.nearest_models[0]),
+        "n_models_exact": sum(one.factor == 1 for one in found.nearest_models),
         "notes": notes(found),
     }
+    if len(found.exact):
+        first = int(found.exact[0])
+        out["likeliest_exact"] = _match_json(found.match(first), float(fits.share[first])) | {"rank": first + 1}
+    else:
+        out["likeliest_exact_reason"] = "no cache on the grid keeps exactly so many bytes"
     if found.layers.expected is not None:
         out["n_layers_expected"] = found.layers.expected
         out["n_layers_spread_factor"] = found.layers.spread_factor
@@ -190,8 +201,9 @@ def sentence(found: Any) -> str:
     asked, count, exact = found.asked, len(found.fits), len(found.exact)
     within = f"within {100 * asked.within_share:.3g} %" if asked.within_share else "to the byte"
     what = f"{asked.kv_bytes:,.10g} B of KV cache a token {within}"
-    near = min(found.neighbours, key=lambda one: abs(math.log(one.factor)) if one.near_by == "stored" else math.inf)
-    nearest = f"Nearest in the catalog: {near.model.name} in {near.dtype.name}, {near.kv_bytes_per_token:,.10g}."
+    near, *others = found.nearest_models
+    more = f", and {len(others)} more, all exact" if others and near.factor == 1 else ""
+    nearest = f"Nearest in the catalog: {near.model.name} in {near.dtype.name}, {near.kv_bytes_per_token:,.10g}{more}."
     if not count:
         told = " or ".join(f"{match.kv_bytes_per_token:,.10g} ({match.reading})" for match in found.nearest)
         return f"No cache on the grid keeps {what}; the nearest {told}. {nearest}"
@@ -209,13 +221,18 @@ def _matches(found: Any, most: int) -> str:
     from headway.cli.output import table  # noqa: PLC0415
 
     header = ["format", "cache of a layer", "layers", "like", "caches", "bytes", "off %", "share %"]
-    rows = [
-        [match.dtype.name, _width(match), _layers(match), (match.like or ["-"])[0], str(match.kv_layers),
-         f"{match.kv_bytes_per_token:,.8g}", f"{100 * match.difference_share:+.1f}",
-         f"{100 * found.fits.share[i]:.1f}"]
-        for i, match in enumerate(found.best(most))
-    ]  # fmt: skip
-    return table(header, rows, left=4)
+    exact = set(found.exact.tolist())
+    shown, note = list(range(len(found.fits)))[:most], ""
+    if exact and not exact & set(shown):
+        shown.append(int(found.exact[0]))
+        note = f"\n(the last row, number {shown[-1] + 1:,}, is the likeliest that is exact)"
+    rows = []
+    for i in shown:
+        match = found.match(i)
+        off = "exact" if i in exact else f"{100 * match.difference_share:+.1f}"
+        rows.append([match.dtype.name, _width(match), _layers(match), (match.like or ["-"])[0], str(match.kv_layers),
+                     f"{match.kv_bytes_per_token:,.8g}", off, f"{100 * found.fits.share[i]:.1f}"])  # fmt: skip
+    return table(header, rows, left=4) + note
 
 
 def _width(match: Any) -> str:
@@ -287,8 +304,10 @@ def notes(found: Any) -> list[str]:
     ]
     if layers.expected is not None:
         told.append(
-            f"Models of this size have about {layers.expected:.0f} layers (two in three within a factor of "
-            f"{layers.spread_factor:.2f}): the catalog's trend, used as a prior."
+            "With a size, a catalogued model of that size has a whole vote, one twice or half as large half a vote, "
+            "and one four times as large a sixteenth; the votes more for every value are divided as in the whole "
+            f"catalog, and of layers by its trend: about {layers.expected:.0f}, two in three models within a factor of "
+            f"{layers.spread_factor:.2f}."
         )
     return told
 

@@ -53,7 +53,7 @@ def _describe(args: Any) -> int:
     contexts = _contexts(args.contexts)
     target = _target(args)
     changes = read_changes(args.changes)
-    models = [_changed(load_model_from(args, name), changes) for name in args.models or [None]]
+    models = [load_model_from(args, name, changes) for name in args.models or [None]]
     from headway.cli.output import print_json  # noqa: PLC0415
     from headway.explanation import explain  # noqa: PLC0415
     from headway.model.describe import describe  # noqa: PLC0415
@@ -139,19 +139,6 @@ def _refuse_mixed(options: Parser, args: Any) -> None:
             raise BadInput(f"--contexts has no effect with {question}{more}")
 
 
-def _changed(model: Any, changes: dict[str, str]) -> Any:
-    """The model with fields of its config replaced."""
-    from headway.errors import UnknownName  # noqa: PLC0415
-    from headway.model.config import changed_config, text_config  # noqa: PLC0415
-
-    if changes and not model.config:
-        raise BadInput("--set changes fields of a config; bare numbers have none")
-    for name in changes:
-        if name not in model.config and name not in (known := text_config(model.config, model.name)[0]):
-            raise UnknownName("field of the config", name, known, where="headway catalog NAME --json has them")
-    return changed_config(model, changes) if changes else model
-
-
 # Quantities of the worksheet that the JSON has, at the contexts asked for.
 AT_CONTEXTS = ("kv_stored_bytes", "kv_read_bytes_per_token", "flops_per_token", "prefill_kv_read_bytes_per_token",
                "prefill_flops_per_token")  # fmt: skip
@@ -184,7 +171,11 @@ def as_json(described: Any) -> dict[str, Any]:
         out["active_params_published_convention_reason"] = "the model is given by bare numbers"
     if model.kv_bytes_per_token is None:
         out["kv_bytes_per_token_reason"] = described.sheet["kv_bytes_per_token"].quantity.gap
+    out["positions"] = model.positions
+    if model.positions is None:
+        out["positions_reason"] = "the config does not say how long a sequence may be"
     out |= {
+        "note": model.note,
         "beside": list(model.beside),
         "mtp_modules": model.mtp_modules,
         "mtp_params_estimate": model.mtp_params,
@@ -251,6 +242,8 @@ def keeps(model: Any) -> str:
 
 def as_text(described: Any) -> str:
     """The answer in a sentence, the parts, and what a token costs at each context."""
+    import numpy as np  # noqa: PLC0415
+
     from headway.cli.output import table, wrapped  # noqa: PLC0415
     from headway.units import format_si  # noqa: PLC0415
 
@@ -262,7 +255,7 @@ def as_text(described: Any) -> str:
             f"({model.stored_as()}). {keeps(model)[0].upper()}{keeps(model)[1:]}."
         )
     ]
-    parts += [wrapped(sentence) for sentence in _remarks(model)]
+    parts += [wrapped(sentence) for sentence in _remarks(model, float(np.max(described.value("context_tokens"))))]
     if shape is not None:
         active = shape.active_parts()
         rows = [
@@ -275,8 +268,8 @@ def as_text(described: Any) -> str:
     return "\n".join([*parts, "", _at_contexts(described)])
 
 
-def _remarks(model: Any) -> list[str]:
-    """Other conventions, what stands beside the text model, and what was assumed."""
+def _remarks(model: Any, longest: float) -> list[str]:
+    """Other conventions, what stands beside the text model, what was assumed, and where its positions end."""
     from headway.units import format_si  # noqa: PLC0415
 
     said = []
@@ -296,7 +289,11 @@ def _remarks(model: Any) -> list[str]:
         said.append(f"Beside it and not counted: {', '.join([*model.beside, many])}.")
     elif model.beside:
         said.append(f"Beside it and not counted: {', '.join(model.beside)}.")
-    return said + [f"Assumed: {sentence}." for sentence in model.assumed]
+    said += [f"Of its config: {model.note}."] if model.note else []
+    said += [f"Assumed: {sentence}." for sentence in model.assumed]
+    if model.positions is not None and longest > model.positions:
+        said.append(f"Its config allows {model.positions:,} positions; beyond them the figures are arithmetic.")
+    return said
 
 
 def _at_contexts(described: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from headway.equations import kv_variants
-from headway.matching.habits import ALL_LAYERS, Array, Entry, Habit, LayersHabit, habits
+from headway.matching.habits import ALL_LAYERS, ANY_SIZE, Array, Entry, Habit, LayersHabit, Size, habits
 
 _BOTH = ("index_dim", "compression_stride")  # choices of grouped and of latent entries alike
 
@@ -48,14 +48,17 @@ class Stacks:
     layers_per_cache: Array
 
 
-@functools.cache
-def entries() -> Entries:
-    """Every entry: grouped ones by heads and widths, latent ones by ranks; each by index and compression."""
-    kind = habits()["kind"]
+@functools.lru_cache(maxsize=64)
+def entries(size: Size = ANY_SIZE) -> Entries:
+    """Every entry: grouped ones by heads and widths, latent ones by ranks; each by index and compression.
+
+    They are the same for every size; how plausible each is follows the models near it.
+    """
+    kind = habits(size)["kind"]
     weight = dict(zip(kind.values, kind.plausibility, strict=True))
     parts = [
-        (weight["grouped"], _product("kv_heads", "head_dims", *_BOTH)),
-        (weight["latent"], _product("latent_dim", "rope_dim", *_BOTH)),
+        (weight["grouped"], _product(size, "kv_heads", "head_dims", *_BOTH)),
+        (weight["latent"], _product(size, "latent_dim", "rope_dim", *_BOTH)),
     ]
     columns = {}
     for field in fields(Entry):
@@ -66,9 +69,9 @@ def entries() -> Entries:
     return Entries(columns, np.concatenate([w * share for w, (_, share) in parts]))
 
 
-def _product(*names: str) -> tuple[dict[str, Array], Array]:
+def _product(size: Size, *names: str) -> tuple[dict[str, Array], Array]:
     """All combinations of the values of some choices, as columns, with the product of their plausibilities."""
-    chosen = [habits()[name] for name in names]
+    chosen = [habits(size)[name] for name in names]
     places = np.meshgrid(*(np.arange(len(habit.values)) for habit in chosen), indexing="ij")
     columns: dict[str, Array] = {}
     share = np.ones(places[0].size)
@@ -87,7 +90,7 @@ def _columns(habit: Habit, place: Array) -> dict[str, Array]:
 
 def stacks(layers: LayersHabit) -> Stacks:
     """The numbers of caches that layers, the share of them that grow, and sharing between layers lead to."""
-    share, sharing = habits()["global_share"], habits()["layers_per_cache"]
+    share, sharing = habits(layers.size)["global_share"], habits(layers.size)["layers_per_cache"]
     sizes = np.meshgrid(layers.habit.values, share.values, sharing.values, indexing="ij")
     n_layers, global_share, layers_per_cache = (size.ravel() for size in sizes)
     growing = np.maximum(1.0, np.rint(n_layers * global_share))

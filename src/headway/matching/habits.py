@@ -3,15 +3,20 @@
 Every catalogued model has one vote for each choice, divided among its layers whose cache grows with the context. A
 value is as plausible as its votes plus one, over all votes plus the number of values (the rule of succession): what no
 catalogued model has chosen keeps the weight of one model, and nothing else is assumed.
+
+Where a size is known, models near it count for more: a vote weighs 2 ** -d**2, d being the number of doublings between
+the sizes. A model twice or half as large has half a vote, one four times as large a sixteenth. The votes that the rule
+of succession adds, one for each value, are then divided as the whole catalog divides its own, so that where no model is
+near the catalog as a whole decides.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,17 +98,46 @@ class Known:
 
 @dataclass(frozen=True)
 class Habit:
-    """The values of one choice, each with its votes."""
+    """The values of one choice, each with its votes; `before` are their shares without any vote, if uneven."""
 
     name: str
     values: tuple[Any, ...]
     votes: tuple[float, ...]
+    before: tuple[float, ...] = ()
 
     @property
     def plausibility(self) -> Array:
         """The share of each value, by the rule of succession; they sum to 1."""
-        votes: Array = np.asarray(self.votes) + 1
+        added = len(self.values) * np.asarray(self.before) if self.before else np.ones(len(self.values))
+        votes: Array = np.asarray(self.votes) + added
         return np.asarray(votes / votes.sum())
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is known of the size of a model. [params]"""
+
+    total_params: float | None = None
+    active_params: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is."""
+        return self.total_params is not None or self.active_params is not None
+
+    def doublings(self, model: Known) -> float:
+        """By how many doublings a model is larger or smaller; of both sizes the root of the squares, of neither 0.
+
+        >>> known = {model.name: model for model in known_models()}
+        >>> round(Size(35.3e9).doublings(known["llama-3.1-70b"]), 2)
+        1.0
+        """
+        pairs = ((self.total_params, model.total_params), (self.active_params, model.active_params))
+        return math.hypot(*(math.log2(its / asked) for asked, its in pairs if asked is not None))
+
+    def votes(self, model: Known) -> float:
+        """How much of a vote a model has: 1 at this size, half at twice or half of it, a sixteenth at four times."""
+        return float(2 ** -(self.doublings(model) ** 2))
 
 
 @functools.cache
@@ -115,11 +149,10 @@ def known_models() -> tuple[Known, ...]:
 def _known(model: Model) -> Known:
     shape = model.architecture
     assert shape is not None
-    positions = shape.positions or math.inf
     own: dict[Entry, float] = {}
     growing = 0
     for layers, mixer in shape.mixers:
-        kept = tuple(group.within(positions) for group in mixer.kept)
+        kept = mixer.kept
         growing += layers if any(math.inf in group.reach for group in kept) else 0
         if any(math.isinf(group.stored_tokens) for group in kept):
             entry = _entry(mixer)
@@ -145,19 +178,25 @@ def _entry(mixer: Mixer) -> Entry:
     return Entry(mixer.n_kv_heads, mixer.head_dim, value, index_dim=index)
 
 
-@functools.cache
-def habits() -> Mapping[str, Habit]:
-    """Every choice but the number of layers and the number format, with the votes of the catalog."""
-    voters = [model for model in known_models() if model.entries]
+ANY_SIZE = Size()
+
+
+@functools.lru_cache(maxsize=64)
+def habits(size: Size = ANY_SIZE) -> Mapping[str, Habit]:
+    """Every choice but the number of layers and the number format, with the votes of the catalog near a size."""
     ballots: dict[str, dict[Any, float]] = {name: defaultdict(float) for name in CONSIDERED}
-    for model in voters:
-        own = sum(model.entries.values())
+    for model in known_models():
+        own, vote = sum(model.entries.values()), size.votes(model)
         for entry, layers in model.entries.items():
             for name, value in _choices(entry):
-                ballots[name][value] += layers / own
-        ballots["global_share"][model.growing_layers / model.mixing_layers] += 1
-        ballots["layers_per_cache"][model.growing_layers / own] += 1
-    return {name: _habit(name, ballots[name]) for name in CONSIDERED}
+                ballots[name][value] += vote * layers / own
+        if own:
+            ballots["global_share"][model.growing_layers / model.mixing_layers] += vote
+            ballots["layers_per_cache"][model.growing_layers / own] += vote
+    found = {name: _habit(name, ballots[name]) for name in CONSIDERED}
+    if not size.known:
+        return found
+    return {name: replace(habit, before=tuple(habits()[name].plausibility.tolist())) for name, habit in found.items()}
 
 
 def _choices(entry: Entry) -> Iterable[tuple[str, Any]]:
@@ -183,31 +222,40 @@ def _habit(name: str, ballot: Mapping[Any, float]) -> Habit:
 
 @dataclass(frozen=True)
 class LayersHabit:
-    """How many layers mix tokens: as often as in the catalog, or about as many as models of the same size have.
+    """How many layers mix tokens: as often as in the catalog, or as models near a size have.
 
     `expected` and `spread_factor` are those of the trend: two in three models lie within the factor; None without it.
     """
 
     habit: Habit
-    plausibility: Array
+    size: Size = ANY_SIZE
     expected: float | None = None
     spread_factor: float | None = None
+
+    @property
+    def plausibility(self) -> Array:
+        """The share of each number of layers; they sum to 1."""
+        return self.habit.plausibility
 
 
 def layers_habit(total_params: float | None = None, active_params: float | None = None) -> LayersHabit:
     """The plausibility of each number of layers, from the fewest to the most of the catalog.
 
-    With a size it is log-normal around the catalog's trend, a least-squares line through the logarithms of layers and
-    of the parameters that were given, with the spread that the models have about it.
+    With a size, the models near it vote, and the votes that are added follow the catalog's trend: log-normal around a
+    least-squares line through the logarithms of layers and of the parameters that were given, with the spread that the
+    models have about it.
     """
+    size = Size(total_params, active_params)
     counts = np.array([model.mixing_layers for model in known_models()], dtype=float)
     values = range(int(counts.min()), int(counts.max()) + 1)
-    votes = Counter(counts.tolist())
-    habit = Habit("n_layers", tuple(values), tuple(float(votes[value]) for value in values))
+    votes = dict.fromkeys(values, 0.0)
+    for model in known_models():
+        votes[model.mixing_layers] += size.votes(model)
+    habit = Habit("n_layers", tuple(votes), tuple(votes.values()))
+    if not size.known:
+        return LayersHabit(habit)
     asked = {"total_params": total_params, "active_params": active_params}
     given = [name for name, value in asked.items() if value is not None]
-    if not given:
-        return LayersHabit(habit, habit.plausibility)
     sizes = [[1.0, *(math.log(getattr(model, name)) for name in given)] for model in known_models()]
     slopes, *_ = np.linalg.lstsq(np.asarray(sizes), np.log(counts), rcond=None)
     residuals = np.log(counts) - np.asarray(sizes) @ slopes
@@ -215,4 +263,5 @@ def layers_habit(total_params: float | None = None, active_params: float | None 
     centre = float(np.array([1.0, *(math.log(asked[name] or 1.0) for name in given)]) @ slopes)
     off = (np.log(values) - centre) / spread
     weight = np.exp((np.min(off**2) - off**2) / 2) / np.asarray(values)
-    return LayersHabit(habit, weight / weight.sum(), math.exp(centre), math.exp(spread))
+    trend = replace(habit, before=tuple((weight / weight.sum()).tolist()))
+    return LayersHabit(trend, size, math.exp(centre), math.exp(spread))

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from headway.matching.habits import Known, known_models
+from headway.matching.habits import ANY_SIZE, Known, Size, known_models
 from headway.model.dtypes import Dtype
 
 EACH = 3  # neighbours of each kind
+Pair = tuple[Known, Dtype]
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,24 @@ class Neighbour:
         return kept / self.asked_bytes
 
 
-def neighbours(
-    kv_bytes: float, formats: Sequence[Dtype], total_params: float | None = None, active_params: float | None = None
-) -> tuple[Neighbour, ...]:
+def nearest(kv_bytes: float, formats: Sequence[Dtype], size: Size = ANY_SIZE) -> tuple[Neighbour, ...]:
+    """The nearest by stored bytes, and all others that keep as much as it, each in one format.
+
+    Of those, the nearest in size come first, then those in the format of their checkpoint, then wider formats.
+    """
+    every = [(model, one) for one in formats for model in known_models() if model.stored_numbers]
+    off = [abs(math.log(model.stored_numbers * one.bytes_per_number / kv_bytes)) for model, one in every]
+    alike = [pair for pair, distance in zip(every, off, strict=True) if distance == min(off)]
+    return tuple(Neighbour(*pair, "stored", kv_bytes) for pair in _ranked(alike, [0.0] * len(alike), size))
+
+
+def neighbours(kv_bytes: float, formats: Sequence[Dtype], size: Size = ANY_SIZE) -> tuple[Neighbour, ...]:
     """The nearest by ratio: of each format by stored bytes; of all formats by read bytes, and with the size if given.
 
     By read bytes only models that read less than they store are listed, since the others are the same again.
     """
     every = [(model, one) for one in formats for model in known_models() if model.stored_numbers]
     sparse = [(m, one) for m, one in every if 0 < m.read_numbers < m.stored_numbers]
-    sized = total_params is not None or active_params is not None
 
     def stored(model: Known, one: Dtype) -> float:
         return math.log(model.stored_numbers * one.bytes_per_number / kv_bytes)
@@ -60,24 +69,27 @@ def neighbours(
     def read(model: Known, one: Dtype) -> float:
         return math.log(model.read_numbers * one.bytes_per_number / kv_bytes)
 
-    def size(model: Known) -> float:
-        pairs = ((total_params, model.total_params), (active_params, model.active_params))
-        return math.hypot(*(math.log(its / asked) for asked, its in pairs if asked is not None))
+    def few(near_by: str, pairs: Sequence[Pair], distances: Iterable[float]) -> list[Neighbour]:
+        return [Neighbour(*pair, near_by, kv_bytes) for pair in _ranked(pairs, distances, size)[:EACH]]
 
-    found = [
-        Neighbour(*pair, "stored", kv_bytes)
-        for one in formats
-        for pair in _nearest([p for p in every if p[1] is one], [abs(stored(*p)) for p in every if p[1] is one])
-    ]
-    found += [Neighbour(*pair, "read", kv_bytes) for pair in _nearest(sparse, [abs(read(*p)) for p in sparse])]
-    if sized:
+    found = []
+    for one in formats:
+        own = [p for p in every if p[1] is one]
+        found += few("stored", own, [abs(stored(*p)) for p in own])
+    found += few("read", sparse, [abs(read(*p)) for p in sparse])
+    if size.known:
         own = [p for p in every if p[1] is formats[-1]]
-        found += [Neighbour(*pair, "size", kv_bytes) for pair in _nearest(own, [size(p[0]) for p in own])]
-        both = [math.hypot(stored(*p), size(p[0])) for p in every]
-        found += [Neighbour(*pair, "all", kv_bytes) for pair in _nearest(every, both)]
+        found += few("size", own, [size.doublings(p[0]) for p in own])
+        both = [math.hypot(stored(*p), math.log(2) * size.doublings(p[0])) for p in every]
+        found += few("all", every, both)
     return tuple(found)
 
 
-def _nearest(pairs: Sequence[tuple[Known, Dtype]], distances: Iterable[float]) -> list[tuple[Known, Dtype]]:
-    ranked = sorted(zip(distances, pairs, strict=True), key=lambda row: (row[0], row[1][0].name))
-    return [pair for _, pair in ranked[:EACH]]
+def _ranked(pairs: Sequence[Pair], distances: Iterable[float], size: Size) -> list[Pair]:
+    """The nearest first; of those as near, by size if it is known, by the checkpoint's format, by width, by name."""
+
+    def rank(row: tuple[float, Pair]) -> tuple[float, float, bool, float, str]:
+        distance, (model, one) = row
+        return distance, size.doublings(model), one.name != model.dtype, -one.bytes_per_number, model.name
+
+    return [pair for _, pair in sorted(zip(distances, pairs, strict=True), key=rank)]

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
-from headway.errors import BadInput
+from headway.errors import BadInput, shown
 from headway.matching import WITHIN
 from headway.matching.grid import Stacks, entries, kv_bytes_per_token, stacks
-from headway.matching.habits import Array, LayersHabit, layers_habit
+from headway.matching.habits import Array, LayersHabit, Size, layers_habit
 from headway.matching.match import Match
-from headway.matching.neighbours import Neighbour, neighbours
+from headway.matching.neighbours import Neighbour, nearest, neighbours
 from headway.model.dtypes import Dtype, dtype
+from headway.units import parse
 
 FORMATS = ("fp4", "fp8", "bf16")  # in which caches are kept; which one, no config tells
 FEWEST_BYTES, MOST_BYTES = 1.0, 1e9  # for one token
 FEWEST_PARAMS, MOST_PARAMS = 1e6, 1e15
+_BARE = re.compile(r".*\d\s*[kKMG]i?")  # 2k, of bytes
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,11 @@ class Asked:
             raise BadInput(f"active={self.active_params:g} cannot exceed params={self.total_params:g}")
         if not 0 <= self.within_share < 1:
             raise BadInput(f"the tolerance must be from 0 to below 1, such as 0.05 or 5%, found {self.within_share:g}")
+
+    @property
+    def size(self) -> Size:
+        """What is known of the size of the model."""
+        return Size(self.total_params, self.active_params)
 
     @property
     def formats(self) -> tuple[Dtype, ...]:
@@ -75,6 +84,7 @@ class Found:
     """What fits, and the catalogued models that keep about as much.
 
     `grid_size` counts the caches that were looked at; `nearest` are those below and above the number where none fits.
+    `nearest_models` are the catalogued model that is nearest by what it stores, and all that store as much as it.
     """
 
     asked: Asked
@@ -84,6 +94,7 @@ class Found:
     grid_size: int
     nearest: tuple[Match, ...]
     neighbours: tuple[Neighbour, ...]
+    nearest_models: tuple[Neighbour, ...]
 
     def match(self, i: int) -> Match:
         """One of those that fit."""
@@ -130,32 +141,55 @@ def _left(values: Array, share: Array) -> float:
     return float(count[place] @ share)
 
 
+def bytes_per_token(value: object) -> float:
+    """Bytes a token, from a number or from what a person writes. [B]
+
+    >>> bytes_per_token(1667), bytes_per_token("2k"), bytes_per_token("1.6 kB"), bytes_per_token("2Ki")
+    (1667.0, 2000.0, 1600.0, 2048.0)
+    """
+    try:
+        return _number(f"{value}B" if isinstance(value, str) and _BARE.fullmatch(value.strip()) else value, "B")
+    except BadInput:
+        raise BadInput(
+            f"kv_bytes takes a number of bytes, such as 1667, 2k or '1.6 kB', found {shown(value)}"
+        ) from None
+
+
+def _number(value: object, unit: str) -> float:
+    """A number as it is, whatever it is; a text is read."""
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else parse(value, unit)
+
+
 def find(
-    kv_bytes: float, *, total_params: float | None = None, active_params: float | None = None,
-    kv_dtype: str | None = None, within_share: float = WITHIN,
+    kv_bytes: float | str, *, total_params: float | str | None = None, active_params: float | str | None = None,
+    kv_dtype: str | None = None, within_share: float | str = WITHIN,
 ) -> Found:  # fmt: skip
     """Plausible caches that grow by `kv_bytes` [B] with each token, within a share of it, and catalogued neighbours.
 
-    Sizes of the model [params], where they are known, make the numbers of layers likelier that such models have.
-    Without a number format each usual one is tried, and none is likelier than another. `BadInput` for a number that no
-    cache has, `UnknownName` for a format that nobody knows.
+    Sizes of the model [params], where they are known, make likelier what catalogued models near them choose.
+    Without a number format each usual one is tried, and none is likelier than another. Numbers may be given as people
+    write them ("2k", "671B", "5%"). `BadInput` for a number that no cache has, `UnknownName` for a format that nobody
+    knows.
 
     >>> match = find(70272, within_share=0, kv_dtype="bf16").match(0)
     >>> match.reading, match.like[0]
     ('61 layers of (512 latent + 64 rotary) in bf16', 'deepseek-r1')
     """
-    asked = Asked(kv_bytes, total_params, active_params, kv_dtype, within_share)
-    layers = layers_habit(total_params, active_params)
+    if kv_dtype is not None and not isinstance(kv_dtype, str):
+        raise BadInput(f"kv_dtype is the name of a format, such as fp8, found {shown(kv_dtype)}")
+    total, active = (None if size is None else _number(size, "params") for size in (total_params, active_params))
+    asked = Asked(bytes_per_token(kv_bytes), total, active, kv_dtype, _number(within_share, "1"))
+    layers = layers_habit(total, active)
     stack = stacks(layers)
     kept, plausibility = _grid(asked, stack)
-    off = np.abs(kept - kv_bytes)
-    place = np.nonzero(off <= within_share * kv_bytes)
+    off = np.abs(kept - asked.kv_bytes)
+    place = np.nonzero(off <= asked.within_share * asked.kv_bytes)
     order = np.lexsort((place[1], off[place], -plausibility[place]))
     entry, caches, number = (axis[order] for axis in place)
     fits = Fits(entry, caches, number, kept[entry, caches, number], plausibility[entry, caches, number])
-    nearest = () if len(fits) else _nearest(asked, stack, kept, plausibility)
-    near = neighbours(kv_bytes, asked.formats, total_params, active_params)
-    return Found(asked, layers, stack, fits, kept.size, nearest, near)
+    sides = () if len(fits) else _nearest(asked, stack, kept, plausibility)
+    near = (known(asked.kv_bytes, asked.formats, asked.size) for known in (neighbours, nearest))
+    return Found(asked, layers, stack, fits, kept.size, sides, *near)
 
 
 def _grid(asked: Asked, stack: Stacks) -> tuple[Array, Array]:
@@ -163,7 +197,7 @@ def _grid(asked: Asked, stack: Stacks) -> tuple[Array, Array]:
     columns = {name: column[:, None, None] for name, column in entries().columns.items()}
     sizes = np.array([one.bytes_per_number for one in asked.formats])
     kept = kv_bytes_per_token(columns, stack.caches[:, None], sizes)
-    plausibility = entries().plausibility[:, None, None] * stack.plausibility[:, None] / len(sizes)
+    plausibility = entries(asked.size).plausibility[:, None, None] * stack.plausibility[:, None] / len(sizes)
     return kept, np.broadcast_to(plausibility, kept.shape)
 
 

@@ -108,9 +108,8 @@ class Architecture:
 
     @functools.cached_property
     def kept(self) -> tuple[Kept, ...]:
-        """The groups of the cache, over all layers; a reach beyond the positions of the model bounds nothing."""
-        most = float("inf") if self.positions is None else self.positions
-        like = _counted((kept.within(most), run.count) for run, block in self._blocks for kept in block.kept)
+        """The groups of the cache, over all layers."""
+        like = _counted((kept, run.count) for run, block in self._blocks for kept in block.kept)
         return grouped(kept.times(count) for kept, count in like.items())
 
     @functools.cached_property

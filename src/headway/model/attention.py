@@ -141,7 +141,6 @@ class LatentAttention(Mixer):
     bias: bool = False
     gate: str = ""
     index: Index | None = None
-    reuses_index: bool = False
     selected_tokens: float = math.inf
 
     @property

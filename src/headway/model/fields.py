@@ -9,7 +9,7 @@ from typing import Any
 from headway.catalog.store import harmless_fields
 from headway.errors import BadInput, shown
 
-MOST_LAYERS = 100_000
+MOST_LAYERS = 10_000
 LARGEST = 10**8  # larger than any width, depth or vocabulary; keeps the counts finite
 
 # What a field is called that says something of shape.
@@ -19,12 +19,27 @@ _STRUCTURAL = re.compile(
     re.IGNORECASE,
 )
 
+# What says how a model was trained, is sampled or scales its numbers.
+_TRIVIAL = re.compile(
+    "token|dropout|drop$|pdrop|init|(^|_)eps(_|$)|epsilon|rope|rotary|theta|position|_act$|activation|dtype|version|architectures|auto_map"
+    "|_name|label|^output_|return_dict|use_cache|softcap|scal(e|ing)|logit|loss|jitter|scoring|topk_method|renorm|norm_topk"
+    "|pretraining|flash|fused|gradient|checkpointing|config_class|license|model_type|quantization|seed|clip|beta|alpha"
+    "|temperature|top_[pk]$|beam|penalty|min_length|max_length|do_sample|prefix|suffix|bad_words|tokenizer|torchscript|tie_",
+    re.IGNORECASE,
+)
+# Of an unknown family, what changes the cache or what a layer is: not to be passed over.
+CHANGES_CACHE = re.compile(
+    r"(^|_)kv(_|$)|cache|ssm|mamba|per_layer|(^|_)state(s|_|$)|global|(^|_)local|window|(^|_)share|recurren|memory_layer",
+    re.I,
+)
+
 # Sizes that configs nearly always state: where one is silent, the answer says what the family's code would take.
 _SIZES = {
     "num_experts_per_tok", "n_routed_experts", "num_experts", "num_local_experts", "moe_intermediate_size",
     "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "num_key_value_heads",
     "head_dim", "index_topk", "index_n_heads", "index_head_dim", "sliding_window", "ssm_state_size",
-    "mamba_num_heads", "linear_num_value_heads",
+    "mamba_num_heads", "linear_num_value_heads", "num_attention_heads", "num_hidden_layers", "hidden_size",
+    "intermediate_size", "vocab_size",
 }  # fmt: skip
 
 # Words of families.toml that no config may say.
@@ -58,6 +73,16 @@ class Fields:
             if source.get(key) is not None:
                 return key, source[key]
         return (stated or names)[0], None
+
+    @property
+    def looked_at(self) -> set[str]:
+        """The names of fields that were asked for."""
+        return self._read - _WORDS
+
+    @property
+    def known(self) -> bool:
+        """Whether the family is one of the catalog's."""
+        return bool(self._implied.get("known_family"))
 
     def states(self, key: str) -> bool:
         """Whether the config itself has the field, be it null."""
@@ -148,9 +173,15 @@ class Fields:
             self.assumed.append(sentence)
 
     def unread(self) -> Iterator[str]:
-        """Fields that look like shape, hold something, and were not looked at."""
+        """Fields that hold something, were not looked at, and may say something of shape.
+
+        Of a known family those that sound like it; of an unknown one all but those that every config has.
+        """
+        known = self.known
         for key, value in self._config.items():
-            if key in self._read or not isinstance(key, str) or value in (None, False, 0, 1, "", [], {}):
+            if key in self._read or not isinstance(key, str) or value is None or value is False:
                 continue
-            if _STRUCTURAL.search(key) and key not in harmless_fields():
+            if value in (0, "", [], {}) or key in harmless_fields() or _TRIVIAL.search(key):
+                continue
+            if not known or (_STRUCTURAL.search(key) and value is not True and value != 1):
                 yield key

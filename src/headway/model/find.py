@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import re
+import socket
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +74,13 @@ def _file_name(path: Path) -> str:
 
 
 def parse(path: Path) -> dict[str, Any]:
-    """The object that a config.json holds."""
-    return parse_text(read_text(path), path.name)
+    """The object that a config.json holds, with the quantisation that modelopt writes into a file beside it."""
+    config = parse_text(read_text(path), path.name)
+    beside = path.with_name("hf_quant_config.json")
+    if "quantization_config" not in config and path.name == "config.json" and beside.is_file():
+        told = parse_text(read_text(beside), beside.name).get("quantization")
+        config |= {"quantization_config": {"quant_method": "modelopt", **told}} if isinstance(told, dict) else {}
+    return config
 
 
 def parse_text(text: str, what: str) -> dict[str, Any]:
@@ -118,8 +126,23 @@ def _downloaded(name: str) -> tuple[Path | None, str]:
         hub = importlib.import_module("huggingface_hub")
     except ImportError:
         return None, "not in the local Hugging Face cache; pip install 'headway[hub]' to download configs"
+    if not _reachable():
+        return None, "not in the local Hugging Face cache, and the Hub cannot be reached"
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it tells every retry
     try:
         return Path(hub.hf_hub_download(name, "config.json")), ""
     except Exception as error:  # the library and its transports raise many kinds; each means there is no file
-        reason = " ".join(str(error).split("\n")[0].split())[:160] or type(error).__name__
-        return None, f"not in the local Hugging Face cache, and the download failed: {reason}"
+        words = str(error).split("\n")[0].split() or [type(error).__name__]
+        return None, f"not in the local Hugging Face cache, and the download failed: {' '.join(words[:24])}"
+
+
+def _reachable() -> bool:
+    """Whether the Hub answers at all, to notice at once where it does not; behind a proxy only a download can tell."""
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    place = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    try:
+        with socket.create_connection((place.hostname or "", place.port or 443), timeout=3):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -63,11 +63,6 @@ class Kept:
             text=f"{layers} layers x {self.text}",
         )  # fmt: skip
 
-    def within(self, tokens: float) -> Kept:
-        """The group where a sequence has no more tokens than this: a reach beyond it is no bound."""
-        far = tuple(math.inf if bound >= tokens else bound for bound in self.reach)
-        return replace(self, stored_tokens=far[0], read_tokens=far[1])
-
 
 @dataclass(frozen=True)
 class State:

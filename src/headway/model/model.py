@@ -41,7 +41,9 @@ class Model:
     beside: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     mtp_modules: int = 0
+    note: str = ""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    looked_at: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     @property
     def positions(self) -> int | None:
@@ -55,7 +57,7 @@ class Model:
 
     @property
     def published_active_params(self) -> float | None:
-        """Active parameters as the makers count them, where they were seen to; else with embeddings."""
+        """Active parameters by the convention nearest to the makers' figure; with embeddings where they state none."""
         shape = self.architecture
         return None if shape is None else shape.active_by_convention()[self.published_convention]
 

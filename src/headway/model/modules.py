@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,14 +29,20 @@ _COMMON = {
                   "linear_attn.out_proj", "mixer.in_proj", "attention.o_proj"),
     "dense_mlp": ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "mixer.up_proj", "feed_forward.gate_proj"),
     "routed_experts": ("mlp.experts.0.gate_proj", "mlp.experts.0.down_proj", "block_sparse_moe.experts.0.w1",
-                       "mlp.experts.gate_up_proj", "ffn.experts.0.w1", "mixer.experts.0.up_proj"),
+                       "mlp.experts.gate_up_proj", "ffn.experts.0.w1", "ffn.experts.0.gate_proj",
+                       "mixer.experts.0.up_proj"),
     "shared_experts": ("mlp.shared_experts.gate_proj", "mlp.shared_expert.gate_proj", "mlp.shared_mlp.gate_proj",
-                       "ffn.shared_experts.w1", "mixer.shared_experts.up_proj"),
+                       "ffn.shared_experts.w1", "ffn.shared_experts.gate_proj", "mixer.shared_experts.up_proj"),
 }  # fmt: skip
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)(?:\.|$)")
 _WHOLE = re.compile(r"(^|\.)(mlp|ffn|feed_forward|block_sparse_moe|moe)$")  # with whatever is inside
 _LONGEST = 300
-_NESTED_REPEAT = re.compile(r"[+*}]\s*\)\s*[+*{]")  # (a+)+, which may take for ever on a name that does not match
+_MOST_PATTERNS = 500
+# What a name can be held against in no time: nothing that repeats a group, and few open repetitions.
+_REPEATED_GROUP = re.compile(r"\)\s*[+*{]")
+_REPETITION = re.compile(r"(?<!\\)[+*]|\{\d*,\d*\}")
+_MOST_REPETITIONS = 4
+_MOST_TRIALS = 100_000
 
 
 def part_of(module: str) -> str:
@@ -75,15 +82,33 @@ class Selection:
             parts.add((part_of(plain), layer))
             if _WHOLE.search(plain):
                 parts.add(("inside", layer))
+        if len(patterns) > _MOST_PATTERNS:
+            raise BadInput(f"{model}: quantization_config names modules by {len(patterns):,} patterns, more than "
+                           f"{_MOST_PATTERNS}")  # fmt: skip
         return cls(frozenset(parts), tuple(_compiled(text, model) for text in patterns))
+
+    def check(self, layers: int, model: str) -> None:
+        """Refuse patterns that would have to be held against too many layers."""
+        by_layer = sum(1 for pattern in self.patterns if _DIGIT.search(pattern.pattern))
+        if by_layer * layers > _MOST_TRIALS:
+            raise BadInput(f"{model}: quantization_config names modules of {layers:,} layers by {by_layer:,} patterns")
 
     def has(self, part: str, layer: int | None, beside: Iterable[str] = ()) -> bool:
         """Whether a part of a layer is among them; experts are inside the `mlp` where no dense block stands beside."""
         names = {part, "inside"} if part.endswith("experts") and "dense_mlp" not in beside else {part}
         if any((name, place) in self.parts for name in names for place in (None, layer)):
             return True
-        modules = [f"model.layers.{layer}.{module}" for module in _COMMON.get(part, ())] or [part]
-        return any(pattern.search(module) for pattern in self.patterns for module in modules)
+        return any(_found(pattern, part, layer if _DIGIT.search(pattern.pattern) else 0) for pattern in self.patterns)
+
+
+_DIGIT = re.compile(r"\d|\[|\\d")  # without any, a pattern is the same for every layer
+
+
+@functools.lru_cache(maxsize=100_000)
+def _found(pattern: re.Pattern[str], part: str, layer: int | None) -> bool:
+    """Whether a pattern names a module of a part, in a layer."""
+    modules = [f"model.layers.{layer}.{module}" for module in _COMMON.get(part, ())] or [part]
+    return any(pattern.search(module) for module in modules)
 
 
 def _expression(name: str, model: str) -> str:
@@ -98,8 +123,9 @@ def _expression(name: str, model: str) -> str:
 
 
 def _compiled(text: str, model: str) -> re.Pattern[str]:
-    if _NESTED_REPEAT.search(text):
-        raise BadInput(f"{model}: quantization_config names modules by a pattern that repeats a repetition")
+    written = text.split("|", 1)[0] if text.startswith("^(?:(?") else text  # of a glob, one of its two forms
+    if _REPEATED_GROUP.search(written) or len(_REPETITION.findall(written)) > _MOST_REPETITIONS:
+        raise BadInput(f"{model}: quantization_config names modules by a pattern that repeats too much to be read")
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:

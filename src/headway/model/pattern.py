@@ -71,6 +71,8 @@ def mixer_kinds(fields: Fields, depth: int) -> list[str]:
 
 def _listed(fields: Fields, depth: int) -> list[str] | None:
     """A word for each layer."""
+    if fields.has("layer_types") and not isinstance(fields.raw("layer_types"), list):
+        raise fields.wrong("layer_types", "a list with a word for each layer", fields.raw("layer_types"))
     for key in ("layer_types", "layers_block_type", "block_types", "_block_types", "block_pattern"):
         listed = fields.per_layer(depth, key)
         if listed is not None:
@@ -98,7 +100,8 @@ def _numbered(fields: Fields, depth: int) -> list[str] | None:
         return ["chunked" if one else "full" for one in ones]
     if (ones := fields.per_layer(depth, "sparse_attention_freq")) is not None:
         return ["sparse" if one else "full" for one in ones]
-    if full := fields.numbers("full_attn_layers"):  # counted from 1
+    if isinstance(fields.raw("full_attn_layers"), list):  # counted from 1
+        full = fields.numbers("full_attn_layers")
         return ["full" if i + 1 in full else "linear" for i in range(depth)]
     if full := fields.numbers("attn_layer_indices", "full_attn_idxs", "full_attention_layers"):  # counted from 0
         other = "conv" if fields.has("conv_L_cache") else "mamba"
@@ -153,6 +156,8 @@ def _windowed(fields: Fields, depth: int) -> list[str] | None:
         if fields.has("index_topk", "sparse_topk_blocks"):
             return ["sparse"] * depth
         return ["mamba"] * depth if not fields.has(*HEADS) and fields.has(*STATE_SIZES) else None
+    if not fields.known and not fields.has("sliding_layers", "use_sliding_window"):
+        fields.assume("sliding_window without a pattern: taken to bound every layer")
     rule = fields.text("sliding_layers", default="after" if fields.has("use_sliding_window") else "all")
     bound = fields.count("max_window_layers", default=0 if rule == "after" else depth, least=0)
     slides: dict[str, Callable[[int], bool]] = {
@@ -179,6 +184,8 @@ def window(fields: Fields) -> int | None:
     """The tokens that a sliding layer sees; None where there is no window, or it is switched off."""
     if not fields.has("sliding_window_size", "sliding_window") or not fields.flag("use_sliding_window", default=True):
         return None
+    if fields.raw("sliding_window_size", "sliding_window") in (-1, 0, False):  # three ways to say none
+        return None
     return fields.count("sliding_window_size", "sliding_window")
 
 
@@ -192,7 +199,8 @@ def feed_forward_kinds(fields: Fields, depth: int) -> list[str]:
         return _words(fields, "mlp_layer_types", listed, FEED_FORWARDS)
     if (ones := fields.per_layer(depth, "moe_layer_freq")) is not None:
         return ["routed" if one else "dense" for one in ones]
-    if routed := fields.numbers("moe_layers"):
+    if isinstance(fields.raw("moe_layers"), list):
+        routed = fields.numbers("moe_layers")
         return ["routed" if i in routed else "dense" for i in range(depth)]
     if fields.has("moe_layers_enum"):
         routed = [int(word) for word in fields.text("moe_layers_enum").split(",") if word.strip().isdigit()]

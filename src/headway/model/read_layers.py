@@ -16,7 +16,7 @@ from headway.model.read_mixers import mixer
 _Key = TypeVar("_Key", bound=Hashable)
 _Layer = tuple[tuple[Block, ...], int]  # the blocks of a layer, and the parameters beside them
 _DEPTH = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-_WIDTH = ("intermediate_size", "block_ff_dim", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff")
+_WIDTH = ("intermediate_size", "mlp_hidden_size", "block_ff_dim", "ffn_hidden_size", "n_inner", "ffn_dim", "d_ff")
 _EXPERT_WIDTH = ("moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_size", "expert_intermediate_size")
 _CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k_experts",
            "experts_per_token", "num_selected_experts")  # fmt: skip
@@ -38,13 +38,13 @@ _NOT_READ = {
     "qk_dim_factor": "xLSTM blocks", "keep_window_size": "a mask that is learned", "attention_types": "local attention",
     "local_attention": "local attention", "index_kpool": "an index of pooled keys", "wkv_version": "RWKV blocks",
     "attention_hidden_size": "RWKV blocks", "kv_compress": "compression of the cache",
-    "num_loops": "a depth that is run through repeatedly",
+    "num_loops": "a depth that is run through repeatedly", "total_ut_steps": "a depth that is run through repeatedly",
 }  # fmt: skip
 
 
 def refuse_what_is_not_read(fields: Fields) -> None:
     """A field, or a family, whose layers are of a kind that has no count here."""
-    found = next((key for key in _NOT_READ if fields.raw(key)), None)
+    found = next((key for key in _NOT_READ if fields.raw(key) not in (None, False, 0, 1, "", [])), None)
     if found is not None or fields.has("refused"):
         what = fields.text("refused", default="") or f"the field {found} announces {_NOT_READ[found or '']}, which"
         raise BadInput(f"{fields.name}: {what} is not read; describe the model by --params, --active and --kv-bytes")
@@ -53,6 +53,8 @@ def refuse_what_is_not_read(fields: Fields) -> None:
 def read_layers(fields: Fields, hidden: int) -> tuple[tuple[Layers, ...], list[tuple[str, ...]]]:
     """Like layers counted together in the order of their first; and the parts that each single layer has, in order."""
     listed = list(_layers(fields, hidden))
+    if not listed:
+        raise BadInput(f"{fields.name}: the pattern of layers is empty")
     found = Counter(listed)
     parts = {blocks: tuple(dict.fromkeys(part for block in blocks for part in block.parts)) for blocks, _ in found}
     runs = tuple(Layers(count, blocks, norms) for (blocks, norms), count in found.items())
@@ -123,7 +125,8 @@ def _varying(fields: Fields, depth: int) -> list[list[object]]:
     """What may differ from layer to layer beside the kinds: lists of the config, and where layers share a cache."""
     lists = [
         listed
-        for key in ("num_attention_heads_per_layer", "gating_types", "compress_ratios", "indexer_types",
+        for key in ("num_attention_heads_per_layer", "num_key_value_heads_per_layer", "gating_types",
+                    "compress_ratios", "indexer_types",
                     "intermediate_size", "moe_intermediate_size", "moe_topk", "num_shared_expert")
         if (listed := fields.per_layer(depth, key)) is not None
     ]  # fmt: skip
@@ -188,7 +191,10 @@ def _doubled(fields: Fields, hidden: int, norm: int) -> Iterator[_Layer]:
 def _searched(fields: Fields, hidden: int, norm: int) -> Iterator[_Layer]:
     """Layers that a search chose one by one (Nemotron-NAS): heads in a group, width of the block, or nothing."""
     depth = fields.count(*_DEPTH, most=MOST_LAYERS)
-    for layer in fields.per_layer(depth, "block_configs") or []:
+    chosen = fields.per_layer(depth, "block_configs")
+    if chosen is None:
+        raise fields.wrong("block_configs", "a list with an object for each layer", fields.raw("block_configs"))
+    for layer in chosen:
         attention, block = (_part(fields, layer, key) for key in ("attention", "ffn"))
         blocks: list[Block] = []
         if not attention.flag("no_op"):
@@ -265,7 +271,7 @@ def _dense_width(fields: Fields, hidden: int, layer: int, depth: int) -> int:
         return _adjusted(fields, widths[layer])
     doubled = fields.flag("use_double_wide_mlp") and layer >= depth - fields.count("num_kv_shared_layers", default=0,
                                                                                   least=0)  # fmt: skip
-    return widths[layer] * (2 if doubled else 1)
+    return widths[layer] * (2 if doubled else 1) // (2 if fields.flag("mlp_halved") else 1)
 
 
 def _adjusted(fields: Fields, width: int) -> int:

@@ -51,12 +51,14 @@ class _Heads:
 
 def _heads(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> _Heads:
     """Heads of a layer; families give sliding layers, or full ones, others of their own."""
-    listed = fields.per_layer(depth, "num_attention_heads_per_layer")
-    query = fields.count(*HEADS) if listed is None else fields.counts(depth, "num_attention_heads_per_layer")[layer]
+    by_layer = fields.has("num_attention_heads_per_layer")
+    query = fields.counts(depth, "num_attention_heads_per_layer", least=1)[layer] if by_layer else fields.count(*HEADS)
     one_kv = fields.flag("multi_query") and not fields.flag("new_decoder_architecture")
     kv = 1 if one_kv else fields.count(*_KV_HEADS, default=query)
+    if fields.has("num_key_value_heads_per_layer"):
+        kv = fields.counts(depth, "num_key_value_heads_per_layer", least=1)[layer]
     width, value = _width(fields, hidden, query), fields.raw("v_head_dim")
-    value = width if value is None else fields.count("v_head_dim")
+    value = width if value in (None, 0) else fields.count("v_head_dim")
     if kind == "sliding" and fields.has("swa_num_attention_heads"):
         query, kv = fields.count("swa_num_attention_heads"), fields.count("swa_num_key_value_heads")
         width, value = fields.count("swa_head_dim"), fields.count("swa_v_head_dim", default=value)
@@ -89,13 +91,22 @@ def _own(fields: Fields, layer: int) -> Fields | None:
     return Fields(own, fields.name)
 
 
+_HEAD_WIDTH = ("head_dim", "attention_head_dim", "kv_channels")
+
+
 def _width(fields: Fields, hidden: int, heads: int) -> int:
-    if fields.has("head_dim", "attention_head_dim"):
-        return fields.count("head_dim", "attention_head_dim")
+    if fields.has(*_HEAD_WIDTH):
+        return fields.count(*_HEAD_WIDTH)
     if hidden % heads:
         raise BadInput(f"{fields.name}: hidden_size ({hidden}) must be a multiple of num_attention_heads ({heads}), "
                        "or give head_dim")  # fmt: skip
     return hidden // heads
+
+
+def positions(fields: Fields) -> int:
+    """The longest sequence that the config allows; 0 where it does not say."""
+    return fields.count("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len",
+                        "model_max_length", "seq_length", default=0, least=0)  # fmt: skip
 
 
 def _reach(fields: Fields, kind: str) -> float:
@@ -106,7 +117,8 @@ def _reach(fields: Fields, kind: str) -> float:
     found = window(fields)
     if found is None:
         raise BadInput(f"{fields.name}: layers slide, and the field sliding_window is missing")
-    return float(found)
+    longest = positions(fields)
+    return math.inf if longest and found >= longest else float(found)  # Phi's windows hold any sequence
 
 
 def _grouped(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> GroupedQueryAttention:
@@ -279,6 +291,8 @@ def _state_space(fields: Fields, hidden: int) -> Mixer:
             fields.flag("projectors_bias", default=projected), fields.flag("mamba_rms_norm", default=True),
         )  # fmt: skip
     inner = fields.count("expand", "mamba_expand", default=2) * hidden
+    if alone and fields.states("intermediate_size"):
+        inner = fields.count("intermediate_size")
     rank = math.ceil(hidden / 16)
     if fields.raw("mamba_dt_rank", "time_step_rank") not in (None, "auto"):
         rank = fields.count("mamba_dt_rank", "time_step_rank")

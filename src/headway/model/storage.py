@@ -12,7 +12,7 @@ from typing import Any
 
 from headway.errors import BadInput, UnknownName, shown
 from headway.model.dtypes import Dtype, dtype
-from headway.model.fields import Fields
+from headway.model.fields import LARGEST, Fields
 from headway.model.modules import PARTS_QUANTISED, Selection
 
 # Parts that quantised checkpoints leave in the wide format, but for a head that is named.
@@ -52,6 +52,8 @@ def read_storage(fields: Fields, wide: Dtype, layer_parts: Sequence[Sequence[str
     # A checkpoint quantised again names what the second step left as it was.
     again = inner.has("quantized_layers") and inner.raw("quant_method") in _METHODS
     left_out = Selection.read(() if again else _patterns(inner), fields.name)
+    for selection in (left_out, *(rule.selection for rule in rules if rule.selection)):
+        selection.check(len(layer_parts), fields.name)
     for part in PARTS_QUANTISED:
         found = [
             _format(rules, left_out, part, layer, stored[part], parts)
@@ -83,11 +85,11 @@ def _rules(table: Fields, fields: Fields) -> Iterator[_Rule]:
     method = table.text("quant_method", "quant_type", default="")
     layers = table.table("quantized_layers")
     yield from _named_layers(layers, fields.name)
+    if method not in _METHODS:
+        yield from _groups(table, fields.name)
     if fields.has("expert_dtype"):  # DeepSeek-V4: beside everything else in fp8
         name = fields.text("expert_dtype")
         yield _Rule(_of_number({"fp4": "mxfp4"}.get(name, name)), Selection.of("routed_experts"))
-    if method not in _METHODS:
-        yield from _groups(table, fields.name)
     if method in _METHODS or not (layers or table.raw("config_groups")):
         yield _Rule(_general(table, method, fields.name))
 
@@ -127,8 +129,15 @@ def _general(table: Fields, method: str, name: str) -> Stored:
     if kind == "integers":
         group = table.raw("group_size", "q_group_size")
         return _integers(table.count("bits", "w_bit", "nbits", most=16), group, zeros=True)
+    if kind == "mlx":  # a scale and a bias of 16 bits for each group
+        bits, size = table.count("bits", default=4, most=16), _whole(table.raw("group_size")) or 64
+        return Stored(dtype("int4" if bits <= 4 else "int8"), bits / 8 + 4.0 / size)
     if kind == "bitsandbytes":
-        return _integers(4, 64, zeros=False) if table.flag("load_in_4bit", "_load_in_4bit") else _of_number("int8")
+        if not table.flag("load_in_4bit", "_load_in_4bit"):
+            return _of_number("int8")
+        # A scale of fp32 for 64 weights; quantised again, of one byte, with one of fp32 for 256 scales.
+        scale = 1 + 4 / 256 if table.flag("bnb_4bit_use_double_quant") else 4.0
+        return Stored(dtype("int4"), 0.5 + scale / 64)
     if algorithm is not None:
         return _of_algorithm(str(algorithm), name)
     raise BadInput(f"{name}: quantization_config.quant_method {shown(method or None)} is not read; "
@@ -139,7 +148,8 @@ def _general(table: Fields, method: str, name: str) -> Stored:
 _METHODS = {
     "fp8": "fp8", "fbgemm_fp8": "fp8", "ptpc_fp8": "fp8", "finegrained_fp8": "fp8", "mxfp4": "mxfp4",
     "modelopt_fp4": "nvfp4", "awq": "integers", "gptq": "integers", "auto-round": "integers",
-    "awq_marlin": "integers", "gptq_marlin": "integers", "auto_gptq": "integers", "bitsandbytes": "bitsandbytes",
+    "awq_marlin": "integers", "gptq_marlin": "integers", "auto_gptq": "integers", "mlx": "mlx",
+    "bitsandbytes": "bitsandbytes",
 }  # fmt: skip
 # What modelopt calls its formats.
 _ALGORITHMS = {
@@ -169,7 +179,7 @@ def _of_weights(weights: Fields, form: str) -> Stored:
     bits, size, block = weights.count("num_bits", most=16), weights.raw("group_size"), weights.raw("block_structure")
     if isinstance(block, str):  # "128x128"
         block = [int(n) if n.isdecimal() else 0 for n in block.split("x")]
-    if weights.text("type", default="int") != "float":
+    if weights.text("type", default="int").lower() != "float":
         return _integers(bits, size, zeros=not weights.flag("symmetric", default=True))
     if bits == 4:
         return _of_number("mxfp4" if "mxfp4" in form or size == 32 else "nvfp4")
@@ -178,16 +188,29 @@ def _of_weights(weights: Fields, form: str) -> Stored:
 
 def _integers(bits: int, group: object, *, zeros: bool) -> Stored:
     """Integers with a 16-bit scale, and for some methods a zero point, for each group; a group of -1 is a row."""
-    size = group if type(group) is int and group > 0 else None
+    size = _whole(group)
     scale = 0.0 if size is None else (2.0 + zeros * bits / 8) / size
     return Stored(dtype("int4" if bits <= 4 else "int8"), bits / 8 + scale)
+
+
+def _whole(group: object) -> int | None:
+    """The size of a group, however it is written; None for a row or a tensor."""
+    if isinstance(group, str) and group.isdecimal() and len(group) < 9:
+        group = int(group)
+    if isinstance(group, float) and group.is_integer():
+        group = int(group)
+    if group is None or (type(group) is int and group <= 0):
+        return None
+    if type(group) is not int or group > LARGEST:
+        raise BadInput(f"the group_size of quantization_config must be a whole number, found {shown(group)}")
+    return group
 
 
 def _block_scale(block: object, name: str) -> float:
     """Bytes for each weight of one fp32 scale for each block."""
     if block is None:
         return 0.0
-    if not isinstance(block, list) or len(block) != 2 or not all(type(n) is int and n >= 1 for n in block):
+    if not isinstance(block, list) or len(block) != 2 or not all(type(n) is int and 1 <= n <= LARGEST for n in block):
         raise BadInput(f"{name}: weight_block_size must be two positive whole numbers, found {shown(block)}")
     return float(4.0 / (block[0] * block[1]))
 
@@ -209,8 +232,10 @@ def read_kv_format(fields: Fields) -> Dtype:
     table = fields.table("quantization_config")
     stated = table.get("kv_cache_quant_algo") or table.get("kv_cache_dtype")
     scheme = table.get("kv_cache_scheme")
-    if stated is None and isinstance(scheme, dict):
-        stated = f"{'fp' if scheme.get('type') == 'float' else 'int'}{scheme.get('num_bits')}"
+    if scheme is not None and not isinstance(scheme, dict):
+        raise BadInput(f"{fields.name}: kv_cache_scheme must be an object, found {shown(scheme)}")
+    if stated is None and scheme:
+        stated = f"{'fp' if str(scheme.get('type')).lower() == 'float' else 'int'}{scheme.get('num_bits')}"
     if stated is None and fields.has("kv_cache_dtype"):
         stated = fields.text("kv_cache_dtype")
     if stated is not None and not isinstance(stated, str):

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headway.errors import BadInput, UnknownName, neighbours, shown
-from headway.hardware import System
+from headway.hardware import System, load_system
+from headway.model.config import load_model
 from headway.model.model import Model
 from headway.step.first_order import evaluate
 from headway.step.question import Question, settle
@@ -16,6 +17,7 @@ from headway.techniques.between_turns import BetweenTurns, between_turns
 from headway.techniques.kinds import ORDER, Offload, Technique
 from headway.techniques.measure import Case, Figures, link_of, measure
 from headway.techniques.settings import Settings, names, settings
+from headway.units import parse
 
 MEASURES = {
     "step": "step_s",
@@ -78,18 +80,21 @@ class Ranking:
 
 
 def ranking(
-    model: Model, system: System, *, batch: float = Question.batch, context_tokens: float = DEFAULT_CONTEXT_TOKENS,
-    by: str = "step", changes: Mapping[str, object] | None = None,
+    model: Model | str, system: System | str, *, batch: float | str = Question.batch,
+    context_tokens: float | str = DEFAULT_CONTEXT_TOKENS, by: str = "step",
+    changes: Mapping[str, object] | None = None,
 ) -> Ranking:  # fmt: skip
     """Rank the techniques for a model on a system, at so many sequences of so many tokens.
 
-    `changes` replace figures of the techniques (`topk_tokens`), of the pass, the chip or the config by name. Raises
-    `BadInput` for what cannot be understood and `Infeasible` where not even the weights fit.
+    Model and system may be given by name, numbers as people write them ("128k"). `changes` replace figures of the
+    techniques (`topk_tokens`), of the pass, the chip or the config by name. Raises `BadInput` for what cannot be
+    understood and `Infeasible` where not even the weights fit.
     """
-    if by not in MEASURES:
-        raise UnknownName("measure", by, MEASURES)
-    _check(batch, context_tokens)
-    asked = dict(changes or {})
+    if not isinstance(by, str) or by not in MEASURES:
+        raise UnknownName("measure", str(by), MEASURES)
+    model, system = _named(model, system)
+    batch, context_tokens = _count("batch", batch), _count("context_tokens", context_tokens)
+    asked = _table(changes)
     figures = settings({name: value for name, value in asked.items() if name in names()})
     rest = {name: value for name, value in asked.items() if name not in names()}
     if decided := [name for name in rest if name.endswith(_DECIDED)]:
@@ -115,10 +120,37 @@ def _settled(model: Model, system: System, changes: dict[str, object]) -> tuple[
         raise
 
 
-def _check(batch: float, context_tokens: float) -> None:
-    for name, value in (("batch", batch), ("context_tokens", context_tokens)):
-        if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 1:
-            raise BadInput(f"{name} must be one number of 1 or more, found {shown(value)}")
+def _named(model: object, system: object) -> tuple[Model, System]:
+    """The model and the system, looked up where they are given by name."""
+    found = load_model(model) if isinstance(model, str) else model
+    machine = load_system(system) if isinstance(system, str) else system
+    if not isinstance(found, Model):
+        raise BadInput(f"a ranking takes a model or its name, such as llama-3.1-8b, found {shown(model)}")
+    if not isinstance(machine, System):
+        raise BadInput(f"a ranking takes a system or its name, such as h100-sxm:8, found {shown(system)}")
+    return found, machine
+
+
+def _count(name: str, value: object) -> float:
+    """One number of 1 or more, as it is or as people write it."""
+    try:
+        count = parse(value, "tokens")
+    except BadInput:
+        count = math.nan
+    if not count >= 1:
+        raise BadInput(f"{name} must be one number of 1 or more, found {shown(value)}")
+    return count
+
+
+def _table(changes: object) -> dict[str, object]:
+    """The changes by name."""
+    if changes is None:
+        return {}
+    if not isinstance(changes, Mapping) or not all(isinstance(name, str) for name in changes):
+        raise BadInput(
+            f"changes is a table of names and values, such as {{'topk_tokens': 512}}, found {shown(changes)}"
+        )
+    return dict(changes)
 
 
 def _alone(case: Case, model: Model, technique: Technique, baseline: Figures) -> Row:

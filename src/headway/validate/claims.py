@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headway.equations._docstring import equation
-from headway.errors import BadInput, HeadwayError, UnknownName
+from headway.errors import FEW, BadInput, HeadwayError, UnknownName, shown
 from headway.provenance import Cell, Origin, Quantity, Worksheet
 from headway.units import parse
 from headway.validate import ledger, verdict
@@ -46,8 +46,12 @@ class Recomputed:
         return formula(self.sheet, self.name) if self.name else ""
 
 
-def recompute(claim: Claim) -> Recomputed:
-    """A claim with its computed number and verdict; a mistake in its steps raises `BadInput` with claim and step."""
+def recompute(claim: Claim | str) -> Recomputed:
+    """A claim, or the one with an id, with its computed number and verdict.
+
+    A mistake in its steps raises `BadInput` with claim and step.
+    """
+    claim = claim if isinstance(claim, Claim) else ledger.claim(claim)
     if not claim.built:
         return Recomputed(claim, verdict.NOT_BUILT, Worksheet())
     bench = _Bench()
@@ -66,16 +70,41 @@ def recompute_all(claims: Iterable[Claim] | None = None) -> list[Recomputed]:
     return [recompute(claim) for claim in (ledger.claims().values() if claims is None else claims)]
 
 
-def chosen(ids: Iterable[str] = (), area: str | None = None, wanted: str | None = None) -> list[Recomputed]:
-    """The claims of some ids, of an area, with a verdict; an unknown one of either raises `UnknownName`."""
-    asked = {claim.id: claim for claim in map(ledger.claim, ids)} or ledger.claims()
-    if area is not None and area.lower() not in ledger.AREAS:
-        raise UnknownName("area", area, ledger.AREAS)
-    verdicts = {name.replace(" ", "-"): name for name in verdict.VERDICTS}
-    if wanted is not None and _hyphened(wanted) not in verdicts:
-        raise UnknownName("verdict", wanted, verdicts)
-    found = recompute_all(c for c in asked.values() if area is None or c.area == area.lower())
-    return [r for r in found if wanted is None or r.verdict == verdicts[_hyphened(wanted)]]
+def chosen(
+    ids: Iterable[str] = (), areas: str | Iterable[str] = (), verdicts: str | Iterable[str] = ()
+) -> list[Recomputed]:
+    """The claims of some ids, of some areas, with some verdicts; without any of them all.
+
+    An unknown one raises `UnknownName`, a claim asked for by id that is in none of the areas `BadInput`.
+    """
+    asked = {claim.id: claim for claim in map(ledger.claim, _several(ids))}
+    within = [_known("area", area.lower(), {area: area for area in ledger.AREAS}) for area in _several(areas)]
+    wanted = [_known("verdict", name, {_hyphened(known): known for known in verdict.VERDICTS})
+              for name in _several(verdicts)]  # fmt: skip
+    if outside := {claim.id: claim.area for claim in asked.values() if within and claim.area not in within}:
+        told = ", ".join(f"{name} is in area {area}" for name, area in list(outside.items())[:FEW])
+        raise BadInput(f"{told}, not in {' or '.join(within)}; leave out the area or the claim")
+    found = recompute_all(c for c in (asked or ledger.claims()).values() if not within or c.area in within)
+    return [r for r in found if not wanted or r.verdict in wanted]
+
+
+def _several(names: str | Iterable[str]) -> list[str]:
+    """One name, or several."""
+    if isinstance(names, str):
+        return [names]
+    listed = list(names) if isinstance(names, Iterable) else [names]
+    for name in listed:
+        if not isinstance(name, str):
+            raise BadInput(f"expected a name, or a list of names, found {shown(name)}")
+    return listed
+
+
+def _known(what: str, name: str, known: Mapping[str, str]) -> str:
+    """A name as it is known; what a claim of the JSON waits for may follow a colon."""
+    typed = _hyphened(name.partition(":")[0])
+    if typed not in known:
+        raise UnknownName(what, name, known)
+    return known[typed]
 
 
 def _hyphened(text: str) -> str:

@@ -100,6 +100,8 @@ def claim(name: str) -> Claim:
     >>> claim("b25").area
     'moe'
     """
+    if not isinstance(name, str):
+        raise BadInput(f"a claim is named by its id, such as B25, found {shown(name)}")
     found = claims().get(name.strip().upper())
     if found is None:
         near = [n.upper() for n in neighbours(name, [known.lower() for known in claims()])]

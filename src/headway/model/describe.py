@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headway.equations import kv_variants, roofline
+from headway.errors import BadInput, shown
 from headway.model.cache import write_attention_flop, write_read, write_read_once, write_stored
+from headway.model.config import load_model
 from headway.model.model import Model
 from headway.provenance import Origin, Quantity, Worksheet
 
@@ -25,15 +29,20 @@ class Description:
         return self.sheet.value(name)
 
 
-def describe(model: Model, contexts: Any) -> Description:
+def describe(model: Model | str | Path | Mapping[str, Any], contexts: Any = 0) -> Description:
     """Figures at each context (tokens): of one decoded token, and of a prompt of that many tokens, for each of its own.
 
-    A decoded token reads the cache that a sequence of the context stores, as far as its layers look. A prompt is one
-    pass on an empty cache; of a context of 0 it is taken as one token.
+    The model may be one, or what `load_model` takes. A decoded token reads the cache that a sequence of the context
+    stores, as far as its layers look. A prompt is one pass on an empty cache; of a context of 0 it is taken as one
+    token. Raises `BadInput` for contexts that are no numbers of at least 0.
+
+    >>> describe("deepseek-v3", [8000]).value("kv_read_bytes_per_token")
+    array([5.62176e+08])
     """
+    model = model if isinstance(model, Model) else load_model(model)
     sheet = Worksheet(model.quantities())
     asked = Origin("user", "the question")
-    tokens = np.asarray(contexts, dtype=float)
+    tokens = _tokens(contexts)
     sheet.give(Quantity("context_tokens", tokens, "tokens", asked))
     sheet.give(Quantity("prompt_tokens", np.maximum(tokens, 1.0), "tokens", asked))
     sheet.give(Quantity("one", 1.0, "sequences", Origin("default", "one sequence, one new token")))
@@ -46,6 +55,16 @@ def describe(model: Model, contexts: Any) -> Description:
     _decode(sheet, model)
     _prefill(sheet, model)
     return Description(model, sheet)
+
+
+def _tokens(contexts: Any) -> np.ndarray[Any, Any]:
+    try:
+        tokens = np.asarray(contexts, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"contexts are numbers of tokens, found {shown(contexts)}") from None
+    if tokens.size == 0 or tokens.ndim > 1 or not np.all(np.isfinite(tokens)) or np.any(tokens < 0):
+        raise BadInput(f"contexts are numbers of tokens, at least 0, found {shown(contexts)}")
+    return tokens
 
 
 def _decode(sheet: Worksheet, model: Model) -> None:

@@ -232,9 +232,11 @@ def read_kv_format(fields: Fields) -> Dtype:
     table = fields.table("quantization_config")
     stated = table.get("kv_cache_quant_algo") or table.get("kv_cache_dtype")
     scheme = table.get("kv_cache_scheme")
-    if scheme is not None and not isinstance(scheme, dict):
+    if scheme is not None and not isinstance(scheme, (dict, str)):
         raise BadInput(f"{fields.name}: kv_cache_scheme must be an object, found {shown(scheme)}")
-    if stated is None and scheme:
+    if stated is None and isinstance(scheme, str):
+        stated = scheme
+    if stated is None and isinstance(scheme, dict):
         stated = f"{'fp' if str(scheme.get('type')).lower() == 'float' else 'int'}{scheme.get('num_bits')}"
     if stated is None and fields.has("kv_cache_dtype"):
         stated = fields.text("kv_cache_dtype")

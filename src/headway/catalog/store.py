@@ -151,6 +151,13 @@ def _with_kin(name: str, table: Mapping[str, Mapping[str, Any]]) -> Mapping[str,
 
 
 @functools.cache
+def quantisations(kind: str) -> Mapping[str, Any]:
+    """What the words of a quantization_config mean: its `method`, or the `algorithm` of a method."""
+    table: dict[str, Any] = tomllib.loads((DATA / "quantisations.toml").read_text("utf-8"))[kind]
+    return table
+
+
+@functools.cache
 def harmless_fields() -> frozenset[str]:
     """Fields that sound like shape and change no count."""
     return frozenset((DATA / "harmless_fields.txt").read_text("utf-8").split())

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headway.catalog.store import quantisations
 from headway.errors import BadInput, UnknownName, shown
 from headway.model.dtypes import Dtype, dtype
 from headway.model.fields import LARGEST, Fields
@@ -50,7 +51,7 @@ def read_storage(fields: Fields, wide: Dtype, layer_parts: Sequence[Sequence[str
     inner = Fields(table, fields.name)
     rules = list(_rules(inner, fields))
     # A checkpoint quantised again names what the second step left as it was.
-    again = inner.has("quantized_layers") and inner.raw("quant_method") in _METHODS
+    again = inner.has("quantized_layers") and inner.raw("quant_method") in quantisations("method")
     left_out = Selection.read(() if again else _patterns(inner), fields.name)
     for selection in (left_out, *(rule.selection for rule in rules if rule.selection)):
         selection.check(len(layer_parts), fields.name)
@@ -85,12 +86,12 @@ def _rules(table: Fields, fields: Fields) -> Iterator[_Rule]:
     method = table.text("quant_method", "quant_type", default="")
     layers = table.table("quantized_layers")
     yield from _named_layers(layers, fields.name)
-    if method not in _METHODS:
+    if method not in quantisations("method"):
         yield from _groups(table, fields.name)
     if fields.has("expert_dtype"):  # DeepSeek-V4: beside everything else in fp8
         name = fields.text("expert_dtype")
         yield _Rule(_of_number({"fp4": "mxfp4"}.get(name, name)), Selection.of("routed_experts"))
-    if method in _METHODS or not (layers or table.raw("config_groups")):
+    if method in quantisations("method") or not (layers or table.raw("config_groups")):
         yield _Rule(_general(table, method, fields.name))
 
 
@@ -120,7 +121,7 @@ def _groups(table: Fields, name: str) -> Iterator[_Rule]:
 
 def _general(table: Fields, method: str, name: str) -> Stored:
     """The one format of a method for all linear modules."""
-    kind = _METHODS.get(method)
+    kind = quantisations("method").get(method)
     algorithm = table.raw("quant_algo", "moe_quant_algo")
     if kind == "fp8":
         return Stored(dtype("fp8"), 1.0 + _block_scale(table.raw("weight_block_size"), name))
@@ -144,34 +145,17 @@ def _general(table: Fields, method: str, name: str) -> Stored:
                    "give --weight-dtype to say how the weights are stored")  # fmt: skip
 
 
-# What a quant_method means for all linear weights; others say it in groups, or by an algorithm.
-_METHODS = {
-    "fp8": "fp8", "fbgemm_fp8": "fp8", "ptpc_fp8": "fp8", "finegrained_fp8": "fp8", "mxfp4": "mxfp4",
-    "modelopt_fp4": "nvfp4", "awq": "integers", "gptq": "integers", "auto-round": "integers",
-    "awq_marlin": "integers", "gptq_marlin": "integers", "auto_gptq": "integers", "mlx": "mlx",
-    "bitsandbytes": "bitsandbytes",
-}  # fmt: skip
-# What modelopt calls its formats.
-_ALGORITHMS = {
-    "FP8": ("fp8", 0.0), "FP8_PER_CHANNEL_PER_TOKEN": ("fp8", 0.0), "FP8_PB_WO": ("fp8", 4 / 128**2),
-    "FP8_BLOCK_SCALES": ("fp8", 4 / 128**2), "MXFP8": ("fp8", 1 / 32), "NVFP4": ("nvfp4", 0.0),
-    "W4A16_NVFP4": ("nvfp4", 0.0), "NVFP4_AWQ": ("nvfp4", 0.0), "W4A8_NVFP4_FP8": ("nvfp4", 0.0),
-    "MXFP4": ("mxfp4", 0.0), "W4A8_MXFP4_FP8": ("mxfp4", 0.0), "W4A16_MXFP4": ("mxfp4", 0.0),
-    "W4A16_AWQ": ("int4", 2 / 128), "W4A8_AWQ": ("int4", 2 / 128), "INT4_AWQ": ("int4", 2 / 128),
-    "INT8_SQ": ("int8", 0.0), "W8A8_SQ_PER_CHANNEL": ("int8", 0.0), "INT8_WEIGHT_ONLY": ("int8", 0.0),
-}  # fmt: skip
-
-
 def _of_number(name: str) -> Stored:
     return Stored(dtype(name), dtype(name).bytes_per_number)
 
 
 def _of_algorithm(algorithm: str, name: str) -> Stored:
-    found = _ALGORITHMS.get(algorithm.upper())
+    found = quantisations("algorithm").get(algorithm.upper())
     if found is None:
         raise BadInput(f"{name}: quantization_config.quant_algo {shown(algorithm)} is not read; "
                        "give --weight-dtype to say how the weights are stored")  # fmt: skip
-    return Stored(dtype(found[0]), dtype(found[0]).bytes_per_number + found[1])
+    narrow = dtype(found["dtype"])
+    return Stored(narrow, narrow.bytes_per_number + found.get("scale_bytes", 0) / found.get("block", 1))
 
 
 def _of_weights(weights: Fields, form: str) -> Stored:

@@ -4,6 +4,7 @@ model["deepseek-v3"].n_experts          a quantity that headway counts from the 
 config["deepseek-v3"].kv_lora_rank      a field of the config.json itself
 published["deepseek-v3"].active         what the makers say of the size
 chip["h100-sxm"].memory_bytes           a figure of the catalog; so system[...] and tier[...]
+default.prefill_mfu                     what headway assumes where nobody says otherwise
 curve["370M", "S-Base", 64].validation_loss   where a published training run ended
 given.ridge                             what several claims take for granted, stated once in `given.toml`
 """
@@ -26,6 +27,7 @@ from headway.validate import curves
 from headway.validate.steps import Fact
 
 _PUBLISHED = {"total": "published_total", "active": "published_active"}
+_PURPOSES = ("pass", "generations", "kv-techniques")  # of the defaults
 _CURVE_UNITS = {"validation_loss": "1", "total_params": "params", "dense_params": "params"}
 
 
@@ -104,6 +106,19 @@ def _measured(fact: Fact) -> Quantity:
 
 
 @functools.cache
+def assumed() -> Mapping[str, Quantity]:
+    """The numbers among the defaults of headway, by name."""
+    found = {name: quantity for purpose in _PURPOSES for name, quantity in catalog.defaults(purpose).items()}
+    return {name: quantity for name, quantity in found.items() if type(quantity.value) in (int, float)}
+
+
+def _assumed(fact: Fact) -> Quantity:
+    if fact.field not in assumed():
+        raise UnknownName("default", fact.field, assumed())
+    return assumed()[fact.field]
+
+
+@functools.cache
 def given() -> Mapping[str, Quantity]:
     """What several claims take for granted, by name."""
     table = tomllib.loads((files("headway.validate") / "data" / "given.toml").read_text("utf-8"))
@@ -129,5 +144,6 @@ _READERS: Mapping[str, Callable[[Fact], Quantity]] = {
     "system": _catalogued("system"),
     "tier": _catalogued("memory_tier"),
     "curve": _measured,
+    "default": _assumed,
     "given": _taken_for_granted,
 }

@@ -111,13 +111,16 @@ def refuse_constant(name):
     raise AssertionError(f"{name} in JSON")
 
 
+SIGNED = ("difference_share", "saves_stored_share", "saves_read_share", "saves_step_share")
+
+
 def sound(value, key=""):
     """No number below zero anywhere; beside every null its reason."""
     if isinstance(value, dict):
         if "equation" in value and value["unit"] == "1":  # a margin may be below zero
             return
         for name, item in value.items():
-            if name == "config":  # quoted as published
+            if name == "config" or name in SIGNED:  # quoted as published; a saving may be a loss
                 continue
             assert name.endswith("_reason") or not holds_null(item) or value.get(f"{name}_reason"), name
             sound(item, name)
@@ -365,6 +368,43 @@ def puts(draw):
 def test_any_equation_takes_or_refuses_any_values(words, rest):
     """Every equation, with values within its domain and far outside."""
     judge(["equation", *words, *rest])
+
+
+@share(2)
+@given(
+    numbers_=st.lists(mostly(st.sampled_from(["kv_bytes=1667", "params=70B", "active=37B", "kv_bytes=2k"]),
+                             st.tuples(st.sampled_from(["kv_bytes", "params", "active", "kv"]), number).map("=".join),
+                             junk), min_size=1, max_size=3),
+    rest=options(option("--within", number), option("--most", number), option("--kv-dtype", dtypes), flag("--json"),
+                 flag("--explain")),
+)  # fmt: skip
+def test_any_number_to_match_is_matched_or_refused(numbers_, rest):
+    """Numbers of bytes and parameters of all sizes, alone and together, and words that are none."""
+    judge(["model", *(word for text in numbers_ for word in ("--matching", text)), *rest])
+
+
+@share(1)
+@given(
+    model=any_model, system=systems,
+    rest=options(option("--context", number), option("--batch", number), option("--price", number),
+                 option("--by", mostly(st.sampled_from(["step", "stored", "read", "cost", "largest-batch"]), junk)),
+                 option("--set", changes), flag("--json"), flag("--explain")),
+)  # fmt: skip
+def test_any_ranking_of_techniques_is_made_or_refused(model, system, rest):
+    """Any model on any machine at any context and batch: a ranking, or one line that says why there is none."""
+    judge(["model", *model, "--kv-techniques", "--on", system, *rest])
+
+
+@share(2)
+@given(
+    ids=st.lists(mostly(st.sampled_from(["B25", "d19", "E01", "A01", "Q17"]), junk), max_size=3),
+    rest=options(option("--area", mostly(st.sampled_from(["kv", "ep", "moe"]), junk)),
+                 option("--verdict", mostly(st.sampled_from(["fails", "derived", "not built yet"]), junk)),
+                 flag("--json"), flag("--explain")),
+)  # fmt: skip
+def test_any_claims_are_told_or_refused(ids, rest):
+    """Claims by id, area and verdict, known and unknown."""
+    judge(["claims", *ids, *rest])
 
 
 # Files

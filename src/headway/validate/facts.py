@@ -19,6 +19,7 @@ from importlib.resources import files
 from typing import Any
 
 from headway import catalog
+from headway.catalog import store
 from headway.errors import BadInput, UnknownName, shown
 from headway.model.config import load_model
 from headway.provenance import Origin, Quantity, Reference
@@ -108,7 +109,7 @@ def _measured(fact: Fact) -> Quantity:
 @functools.cache
 def assumed() -> Mapping[str, Quantity]:
     """The numbers among the defaults of headway, by name."""
-    found = {name: quantity for purpose in _PURPOSES for name, quantity in catalog.defaults(purpose).items()}
+    found = {name: quantity for purpose in _PURPOSES for name, quantity in store.defaults(purpose).items()}
     return {name: quantity for name, quantity in found.items() if type(quantity.value) in (int, float)}
 
 

@@ -4,17 +4,19 @@ import dataclasses
 import json
 import math
 import re
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import floats, integers, sampled_from, sets
 
 import headway
-from headway.catalog.store import defaults
+from headway.catalog.store import defaults, model_names
 from headway.cli import kv_techniques as cli
 from headway.cli.arguments import load_model_from
-from headway.cli.output import plain
+from headway.cli.output import WIDTH, plain
 from headway.errors import BadInput, Infeasible, MissingFact, UnknownName
 from headway.hardware import load_system
 from headway.model.config import load_model
@@ -39,11 +41,12 @@ def case(context, batch=4, on="8xh100-sxm"):
 
 def figures(model, context, *techniques, batch=4, on="8xh100-sxm"):
     """The figures of a model under techniques, whether they fit or not."""
-    changed, moved = load_model(model) if isinstance(model, str) else model, None
+    changed, moved, again = load_model(model) if isinstance(model, str) else model, None, None
     for technique in techniques:
         moved = technique.moved(changed) if isinstance(technique, kinds.Offload) else None
+        again = changed if isinstance(technique, kinds.Rematerialisation) else None
         changed = technique.changed(changed)
-    return measure(case(context, batch, on), changed, moved)
+    return measure(case(context, batch, on), changed, moved=moved, again=again)
 
 
 def stored(found):
@@ -199,13 +202,17 @@ def test_independent_techniques_multiply(names, context):
 @given(model=models, by=sampled_from(kinds.ORDER), context=contexts)
 @settings(max_examples=15)
 def test_a_technique_leaves_the_weights_and_the_states_alone(model, by, context):
-    """Parameters part by part, bytes of weights, and what a recurrent layer keeps are those of the model."""
+    """Parameters part by part, bytes of weights, and what a recurrent layer keeps are those of the model.
+
+    Only rematerialisation keeps no states either: it makes them again.
+    """
     before = load_model(model)
     for technique in (t for t in figures_of().techniques if t.family == by):
         after = technique.changed(before)
         assert after.architecture.parts() == before.architecture.parts()
         assert after.architecture.n_layers == before.architecture.n_layers
-        assert (after.weight_bytes, after.state_bytes) == (before.weight_bytes, before.state_bytes)
+        assert after.weight_bytes == before.weight_bytes
+        assert after.state_bytes == (0 if technique.name == "rematerialisation" else before.state_bytes)
 
 
 # The step
@@ -223,7 +230,6 @@ CLOSED = {  # technique -> bytes that a token reads, and FLOP of its attention, 
     "layer-sharing": (LAYERS * C * KV, LAYERS * (C + 1) * PAIR),
     "latent": (LAYERS * C * 576 * 2, LAYERS * (C + 1) * 2 * 64 * (2 * 512 + 64)),
     "offload": (LAYERS * C * KV, LAYERS * (C + 1) * PAIR),
-    "rematerialisation": (LAYERS * C * KV, LAYERS * (C + 1) * PAIR),
 }
 HBM, RATE, LINK = 8 * 3.35e12, 8 * 989e12, 8 * 63e9
 
@@ -244,6 +250,59 @@ def test_every_step_of_llama_is_the_closed_form(name, batch):
     assert row.value("cost_per_mtok_usd") == pytest.approx(step * 8 * price / batch * 1e6, rel=ONE_ROUNDING)
 
 
+REMAT = kinds.Rematerialisation()
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_to_make_the_cache_again_is_a_pass_over_the_whole_context(batch):
+    """All tokens multiply, each attends to those before it; one is new, and pays for all; nothing is kept or read."""
+    row, model = figures("llama-3.1-70b", C, REMAT, batch=batch), load_model("llama-3.1-70b")
+    flop = batch * (2 * model.active_params * (C + 1) + LAYERS * PAIR * (C + 1) * (C + 2) / 2)
+    assert (stored(row), read(row)) == (0, 0)
+    assert row.value("step_s") == pytest.approx(flop / RATE, rel=ONE_ROUNDING)
+    price = row.answer.sheet.value("rental_usd_per_s")
+    assert row.value("cost_per_mtok_usd") == pytest.approx(flop / RATE * 8 * price / batch * 1e6, rel=ONE_ROUNDING)
+    assert row.fits
+    assert row.value("largest_batch") is None
+    assert "nothing is kept" in row.reasons["largest_batch"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_to_make_the_cache_again_is_a_prefill_of_the_roofline(model):
+    """Windows, latents, choices, states, experts: the pass is that of `headway roofline` on an empty cache."""
+    row = figures(model, 8000, REMAT, batch=2)
+    answer = headway.roofline(model, on="8xh100-sxm", batch=2, context=0, pass_tokens=8001, refine=REFINED,
+                              beyond_memory=True)  # fmt: skip
+    assert row.value("step_s") == float(answer.step_s)
+    assert (stored(row), read(row)) == (0, 0)  # states are made again too
+    per_token = float(answer.cost_per_token_usd)
+    assert row.value("cost_per_mtok_usd") == pytest.approx(per_token * 8001 * 1e6, rel=ONE_ROUNDING)
+
+
+def test_windows_shorten_the_pass_that_makes_the_cache_again(llama):
+    """What a query looks at goes with rematerialisation; what only stores less would do nothing, and is no set."""
+    sets = {row.names: row for row in llama.together if "rematerialisation" in row.names}
+    assert {name for names in sets for name in names} == {
+        "eviction",
+        "hybrid-windows",
+        "sparse-attention",
+        "rematerialisation",
+    }
+    whole = rows(llama)["rematerialisation"].figures.value("step_s")
+    assert sets["eviction", "rematerialisation"].figures.value("step_s") < whole
+    before = figures("llama-3.1-70b", C, REMAT)
+    for technique in (FP8_BARE, kinds.LayerSharing(2)):
+        after = figures("llama-3.1-70b", C, technique, REMAT)
+        assert after.values == before.values
+
+
+def test_where_nothing_else_fits_the_cache_can_still_be_made_again():
+    """A batch whose caches no memory holds: the pass keeps none, and has a step."""
+    found = ranking(load_model("llama-3.1-70b"), load_system("8xh100-sxm"), batch=1e4, context_tokens=128_000)
+    assert found.alone[0].names == ("rematerialisation",)
+    assert [row.names for row in found.alone if row.figures.fits] == [("rematerialisation",)]
+
+
 def test_the_model_as_it_is_has_the_step_of_the_roofline(llama):
     """The baseline is `headway roofline` with the refinements that the techniques differ in."""
     answer = headway.roofline("llama-3.1-70b", on="8xh100-sxm", batch=4, context=128_000, refine=REFINED)
@@ -253,7 +312,7 @@ def test_the_model_as_it_is_has_the_step_of_the_roofline(llama):
 
 def test_the_largest_batch_fits_and_one_more_does_not(llama):
     """What memory holds is whole sequences."""
-    for row in (row for row in llama.alone if row.names != ("offload",)):
+    for row in (row for row in llama.alone if row.techniques[0].family != "place"):
         largest = row.figures.value("largest_batch")
         model = row.techniques[0].changed(llama.model)
         assert measure(case(128_000, largest), model).fits
@@ -291,7 +350,8 @@ def test_sets_take_one_of_a_family_and_all_that_go_together(llama):
     """Two formats, or two kinds of window, exclude each other; the rest combines freely."""
     families = [tuple(t.family for t in row.techniques) for row in llama.together]
     assert all(len(set(found)) == len(found) > 1 for found in families)
-    assert len({frozenset(row.names) for row in llama.together}) == len(llama.together) == 3 * 3 * 2**4 - 1 - 8
+    again = 3 * 2 - 1  # rematerialisation goes with windows and a choice alone
+    assert len({frozenset(row.names) for row in llama.together}) == len(llama.together) == 3 * 3 * 2**4 - 1 - 8 + again
     assert max(len(found) for found in families) == len(kinds.ORDER)
 
 
@@ -338,13 +398,14 @@ def test_a_sequence_within_the_window_evicts_nothing():
 
 
 def test_a_hybrid_keeps_its_state():
-    """Jamba's Mamba layers are left alone: the state is stored and read under every technique."""
+    """Jamba's Mamba layers are left alone: the state is stored and read, but where everything is made again."""
     found = ranking(load_model("jamba-v0.1"), load_system("8xh100-sxm"), batch=8, context_tokens=128_000)
     state = found.model.state_bytes
     assert state > 0
     for row in (*found.alone, *found.together):
-        assert row.figures.value("stored_bytes_per_sequence") >= state
-        assert row.figures.value("read_bytes_per_token") >= state
+        kept = 0 if "rematerialisation" in row.names else state
+        assert stored(row.figures) >= kept
+        assert read(row.figures) >= kept
 
 
 def test_a_model_without_a_cache_has_nothing_to_save():
@@ -412,6 +473,28 @@ def test_a_window_longer_than_the_positions_of_the_config_still_evicts():
 
 
 # Figures that can be changed
+
+
+CONFIGURED = {
+    "kept_window_tokens": ("mistral-7b-v0.1", "sliding_window"),
+    "local_window_tokens": ("gemma-3-27b", "sliding_window"),
+    "layers_per_global": ("gemma-3-27b", "sliding_window_pattern"),
+    "topk_tokens": ("deepseek-v3.2", "index_topk"),
+    "index_width": ("deepseek-v3.2", "index_head_dim"),
+    "index_heads": ("deepseek-v3.2", "index_n_heads"),
+    "latent_width": ("deepseek-v3", "kv_lora_rank"),
+    "latent_rotary_width": ("deepseek-v3", "qk_rope_head_dim"),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_a_figure_of_a_config_is_read_there(name):
+    """Not typed a second time; its note names model and field, its reference is the page of the config."""
+    model, field = CONFIGURED[name]
+    figure, config = defaults(PURPOSE)[name], load_model(model)
+    assert figure.value == config.config[field]
+    assert f"{field} of {model}'s config" in figure.origin.where
+    assert [page.where for page in figure.origin.references] == [model_names()[model]["config_source"]]
 
 
 @given(window=integers(1, 100_000), factor=floats(1.1, 50))
@@ -493,10 +576,29 @@ def ask(*words):
     return cli.main(args, load_model_from(args, args.model))
 
 
+SCHEMA = json.loads((files("headway.cli") / "kv_techniques.schema.json").read_text("utf-8"))
 KEYS = {"model", "system", "context_tokens", "batch", "by", "baseline", "techniques", "together", "notes"}
 ROW = {"name", "what", "applies", "why_not", "stored_bytes_per_sequence", "read_bytes_per_token", "step_s",
        "cost_per_mtok_usd", "largest_batch", "cost_per_mtok_usd_at_largest_batch", "saves_stored_share",
        "saves_read_share", "saves_step_share", "parameters", "source"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("techniques", 0, "step_s"), None), (("techniques", 0, "beauty"), 1), (("baseline", "fits"), "yes"),
+     (("between_turns", "places", 1, "moves_usd_per_mtok"), None), (("together", 0, "names"), ["eviction"]),
+     (("techniques", 0, "name"), "magic"), (("techniques", 0, "why_not"), "no reason")],
+)  # fmt: skip
+def test_the_schema_refuses_what_an_answer_never_is(path, value):
+    """A null without its reason, a key that nobody documented, a set of one, an applying technique with a reason."""
+    out = plain(cli.as_json(ranking("llama-3.1-8b", "h100-sxm", batch=1, context_tokens=8000)))
+    jsonschema.validate(out, SCHEMA)
+    place = out
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(out, SCHEMA)
 
 
 def nulls(found, path=""):
@@ -513,13 +615,15 @@ def nulls(found, path=""):
 
 @pytest.mark.parametrize(
     "words",
-    ["llama-3.1-70b --on 8xh100-sxm --batch 16", "deepseek-v3 --on gb200-nvl72", "jamba-v0.1 --on tpu-v5p:8",
-     "--params 70e9 --kv-bytes 327680 --on 8xh100-sxm --context 8k"],
+    ["llama-3.1-70b --on 8xh100-sxm --batch 16", "deepseek-v3 --on gb200-nvl72 --explain",
+     "jamba-v0.1 --on tpu-v5p:8", "--params 70e9 --kv-bytes 327680 --on 8xh100-sxm --context 8k",
+     "gemma-3-27b --on gb300-nvl72 --by cost", "llama-3.1-8b --on h100-sxm --batch 1 --set rental_usd_per_s=0"],
 )  # fmt: skip
 def test_the_json_has_its_keys_and_a_reason_for_every_null(words, capsys):
-    """The keys of the answer, of every technique and of every set."""
+    """The keys of the answer, of every technique and of every set, as the schema has them."""
     assert ask(*words.split(), "--json") == 0
     out = json.loads(capsys.readouterr().out)
+    jsonschema.validate(out, SCHEMA)
     assert set(out) >= KEYS
     assert all(set(row) >= ROW for row in out["techniques"])
     assert len(out["techniques"]) == 9
@@ -552,12 +656,12 @@ def test_the_rent_is_told_with_its_source(capsys):
         assert re.match(told, notes[0])
 
 
-def test_a_chip_waits_for_the_way_back_alone(llama):
-    """Between turns the host's link is paid for once, the device for both ways; and the notes say so."""
+def test_there_and_back_are_two_crossings(llama):
+    """Between turns the host's link is paid for both ways, and so is the device; and the notes say so."""
     value = llama.turns.sheet.value
-    wait = value("held_bytes_per_token") / value("host_link_bytes_per_s") * value("rental_usd_per_s")
-    assert value("host_moves_usd") == pytest.approx(wait + value("host_read_usd") + value("host_write_usd"))
-    assert any("a chip waits for a cache that comes back" in note for note in cli.notes(llama))
+    crossing = value("held_bytes_per_token") / value("host_link_bytes_per_s") * value("rental_usd_per_s")
+    assert value("host_moves_usd") == pytest.approx(2 * crossing + value("host_read_usd") + value("host_write_usd"))
+    assert any("the device and the link, each both ways" in note for note in cli.notes(llama))
 
 
 def test_explain_writes_the_winner_out(capsys):
@@ -566,6 +670,18 @@ def test_explain_writes_the_winner_out(capsys):
     text = capsys.readouterr().out
     assert "step_s = max(t_compute_s, t_weights_s + t_kv_s)" in text
     assert "recompute_usd_per_token" in text
+    assert all(len(line) <= WIDTH for line in text.splitlines() if not line.lstrip().startswith("["))
+
+
+def test_explain_writes_a_cache_made_again_out(capsys):
+    """By what is read nothing beats it; the derivation is the pass over the whole context."""
+    assert ask("llama-3.1-8b", "--on", "h100-sxm", "--batch", "1", "--context", "32k", "--by", "read", "--explain") == 0
+    text = capsys.readouterr().out
+    assert "rematerialisation saves most: llama-3.1-8b on h100-sxm reads least, 0 B for each new token" in " ".join(
+        text.split()
+    )
+    assert "cost_per_token_usd = " in text
+    assert "new_tokens" in text
 
 
 @pytest.mark.parametrize(
@@ -594,8 +710,9 @@ def test_a_price_and_by_cost(capsys):
 
 def test_where_nothing_can_be_ranked_the_answer_says_why(capsys):
     """No technique fits, or what a machine costs is nothing: a sentence, and no warning."""
-    assert ask("llama-3.1-70b", "--on", "8xh100-sxm", "--context", "1e18", "--batch", "1e12") == 0
-    assert "no technique is of use to llama-3.1-70b on h100-sxm:8" in " ".join(capsys.readouterr().out.split())
+    bare = ("--params", "70e9", "--kv-bytes", "327680", "--on", "8xh100-sxm")
+    assert ask(*bare, "--context", "1e18", "--batch", "1e12") == 0
+    assert "no technique is of use to" in " ".join(capsys.readouterr().out.split())
     assert ask("llama-3.1-8b", "--on", "h100-sxm", "--batch", "1", "--set", "rental_usd_per_s=0", "--json") == 0
     assert not list(nulls(json.loads(capsys.readouterr().out)))
 

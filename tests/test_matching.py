@@ -2,8 +2,10 @@
 
 import json
 import math
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given
@@ -452,6 +454,42 @@ def test_the_json_has_its_keys_and_a_reason_beside_every_null(capsys):
     none = json.loads(answer(capsys, "--matching", "kv_bytes=1667", "--json"))
     assert none["likeliest_exact"] is None
     assert none["likeliest_exact_reason"]
+
+
+SCHEMA = json.loads((files("headway.cli") / "matching.schema.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["kv_bytes=1667 --explain", "kv_bytes=1667 --within 0", "kv_bytes=500MB", "kv_bytes=70272 --most 500",
+     "kv_bytes=327680 --matching params=70B --kv-dtype bf16", "kv_bytes=1 --matching active=1B --kv-dtype mxfp4"],
+)  # fmt: skip
+def test_the_json_is_as_the_schema_has_it(words, capsys):
+    """Whether something fits or nothing does, with a size, in one format, with the derivation."""
+    jsonschema.validate(json.loads(answer(capsys, "--matching", *words.split(), "--json")), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("matches", 0, "kv_heads"), None), (("matches", 0, "beauty"), 1), (("matches", 0, "kv_layers"), 0),
+     (("neighbours", 0, "near_by"), "far"), (("likeliest_exact", "rank"), "first"), (("n_layers_expected",), 80.0)],
+)  # fmt: skip
+def test_the_schema_refuses_what_an_answer_never_is(path, value, capsys):
+    """A null without its reason, a key that nobody documented, no layers, half of the trend."""
+    told = json.loads(answer(capsys, "--matching", "kv_bytes=327680", "--kv-dtype", "bf16", "--most", "1", "--json"))
+    jsonschema.validate(told, SCHEMA)
+    place = told
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(told, SCHEMA)
+
+
+def test_the_derivation_fits_its_lines(capsys):
+    """--explain is prose of at most 110 columns; the address of a source stays whole."""
+    lines = answer(capsys, "--matching", "kv_bytes=1667", "--explain").splitlines()
+    assert all(len(line) <= 110 for line in lines if not line.lstrip().startswith("["))
 
 
 def test_the_reference_names_every_key(capsys):

@@ -170,6 +170,16 @@ def defaults(purpose: str = "pass") -> Mapping[str, Quantity]:
     found = {}
     for name, row in table.items():
         if row.get("for", "pass") == purpose:
-            references = (Reference(row["from"], row["checked"]),) if "from" in row else ()
-            found[name] = Quantity(name, row["value"], row["unit"], Origin("default", row["note"], references))
+            stated = _of_config(row) if "field" in row else row
+            references = (Reference(stated["from"], stated["checked"]),) if "from" in stated else ()
+            found[name] = Quantity(name, stated["value"], row["unit"], Origin("default", stated["note"], references))
     return found
+
+
+def _of_config(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the config of a catalogued model says: the value of a field, who says so, and where the config was read."""
+    name, field = row["model"], row["field"]
+    facts = _models()[name]
+    note = "; ".join(filter(None, (f"{field} of {name}'s config", row.get("note"))))
+    value = json.loads((DATA / "models" / facts["file"]).read_text("utf-8"))[field]
+    return {"value": value, "note": note, "from": facts["config_source"], "checked": facts["checked"]}

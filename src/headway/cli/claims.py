@@ -44,7 +44,7 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str]) -> int:
     """List the claims, or show some of them."""
-    from headway.cli.output import print_json, wrapped  # noqa: PLC0415
+    from headway.cli.output import folded, print_json, wrapped  # noqa: PLC0415
     from headway.validate.claims import chosen  # noqa: PLC0415
 
     args = parser().read(arguments)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"\n{_as_table(found)}")
     if args.explain:
         for r in found:
-            print("\n".join(["", r.claim.id, *map(_folded, _explanation(r))]))
+            print("\n".join(["", r.claim.id, *map(folded, _explanation(r))]))
     return 0
 
 
@@ -82,22 +82,6 @@ def _none(ids: Sequence[str], areas: Sequence[str], verdicts: Sequence[str]) -> 
     """
     among = ", ".join(ids) or f"area {' or '.join(areas)}"
     return f"0 claims: none of {among} has the verdict {' or '.join(verdicts)}."
-
-
-def _folded(line: str) -> str:
-    """A line of a derivation, its continuation indented further; the address of a source stays whole.
-
-    >>> print(_folded("  a = " + 30 * "word "))
-      a = word word word word word word word word word word word word word word word word word word word word word
-        word word word word word word word word word
-    """
-    from headway.cli.output import WIDTH  # noqa: PLC0415
-
-    if line.lstrip().startswith("["):
-        return line
-    indent = line[: len(line) - len(line.lstrip())]
-    return textwrap.fill(line.strip(), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
-                         break_on_hyphens=False, break_long_words=False)  # fmt: skip
 
 
 def summary(counts: dict[str, int]) -> str:

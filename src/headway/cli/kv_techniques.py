@@ -155,7 +155,7 @@ def _together(found: Any, row: Any) -> dict[str, Any]:
     for key, name in _PRODUCTS.items():
         out[key] = found.over_product(row, name)
         if out[key] is None:
-            out[f"{key}_reason"] = "one of them leaves nothing of it in HBM"
+            out[f"{key}_reason"] = "one of them leaves nothing of it"
     return out
 
 
@@ -195,7 +195,7 @@ def _put(out: dict[str, Any], key: str, sheet: Any, cell: str, factor: float) ->
 
 def as_text(found: Any, *, explain: bool = False) -> str:
     """The answer in a sentence, the tables, what the techniques are, and what the numbers rest on."""
-    from headway.cli.output import wrapped  # noqa: PLC0415
+    from headway.cli.output import folded, wrapped  # noqa: PLC0415
 
     parts = [wrapped(line) for line in _head(found)]
     parts += ["", _table(found)]
@@ -211,7 +211,7 @@ def as_text(found: Any, *, explain: bool = False) -> str:
         parts += [wrapped(_described(found, row), "  - ") for row in useful]
     parts += ["", "Notes", *(wrapped(note, "  - ") for note in notes(found))]
     if explain:
-        parts += ["", _derivation(found)]
+        parts += ["", *map(folded, _derivation(found).splitlines())]
     return "\n".join(parts)
 
 
@@ -299,7 +299,7 @@ def _cells(found: Any, figures: Any) -> list[str]:
         number("stored_bytes_per_sequence", 1e-9),
         number("read_bytes_per_token", 1e-9),
         step,
-        "" if saved is None else f"{round(saved * 100)}%",
+        "" if saved is None else f"{round(saved * 100):,}%",
         number("cost_per_mtok_usd"),
         "-" if largest is None else f"{largest:,.0f}",
         number("cost_per_mtok_usd_at_largest_batch"),
@@ -365,15 +365,22 @@ def notes(found: Any) -> list[str]:
             "projections that a latent or an index adds, and those that sharing saves, are not counted"
         )
     lines.append("all chips share the cache evenly; tensor parallelism would keep a latent on every chip")
-    if any(row.names == ("offload",) and row.figures is not None for row in found.alone):
+    useful = {row.names[0] for row in found.alone if row.figures is not None}
+    if "offload" in useful:
         lines.append(
             "offload: nothing hides the way over the link; a prefetch could hide no more than the rest of the step; "
             "stored GB is what stays in HBM, and the batch that fits is what the hosts hold too"
         )
+    if "rematerialisation" in useful:
+        lines.append(
+            "rematerialisation: the step is one pass over the context and the new token, at the peak like every step; "
+            "windows and states are made again too; a format, a latent and sharing do not go with it, for nothing is "
+            "stored that could be less; windows and a choice do, for they change the pass; what a layer holds while "
+            "it is computed is not counted, so that no batch is too large"
+        )
     lines += [
-        "between turns: there and back counts the device both ways, and the link one way: a chip waits for a cache "
-        "that comes back, and not for one that leaves behind other work; remat after: from then on making a cache "
-        "again is cheaper than holding it there",
+        "between turns: there and back counts the device and the link, each both ways: a chip waits for its link, and "
+        "nothing hides that; remat after: from then on making a cache again is cheaper than holding it there",
         "x alone: what a set reads, over the product of what its parts would leave alone (1.00: they multiply)",
     ]
     if model.positions is not None and found.case.context_tokens > model.positions:
@@ -407,7 +414,9 @@ def _derivation(found: Any) -> str:
     best = next((row for row in found.alone if row.figures is not None), None)
     figures = found.baseline if best is None else best.figures
     name = "The model as it is" if best is None else best.names[0]
-    wanted = ("stored_bytes_per_sequence", "read_bytes_per_token", "step_s", "cost_per_token_usd", "largest_batch")
+    wanted = ["stored_bytes_per_sequence", "read_bytes_per_token", "step_s", "cost_per_token_usd"]
+    if figures.value("largest_batch") is not None:
+        wanted.append("largest_batch")
     turns = explain(found.turns)
     return f"{name}\n{explain(figures.answer, *wanted)}\n\nBetween turns\n{turns}"
 

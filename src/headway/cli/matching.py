@@ -39,7 +39,7 @@ def main(args: Any) -> int:
     numbers, within, most = read_numbers(args.matching), parse(args.within, "1"), _most(args.most)
     if within >= 1:
         raise BadInput(f"--within takes a share below 1; did you mean {within:g}%?")
-    from headway.cli.output import print_json  # noqa: PLC0415
+    from headway.cli.output import folded, print_json  # noqa: PLC0415
     from headway.matching.search import find  # noqa: PLC0415
 
     found = find(
@@ -51,7 +51,7 @@ def main(args: Any) -> int:
         return 0
     print(as_text(found, most))
     if args.explain:
-        print("\n" + "\n".join(_explanation(found)))
+        print("\n" + "\n".join(map(folded, _explanation(found))))
     return 0
 
 

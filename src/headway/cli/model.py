@@ -67,8 +67,11 @@ def _describe(args: Any) -> int:
         return 0
     print(_text(described))
     if args.explain:
+        from headway.cli.output import folded  # noqa: PLC0415
+
         for one in described:
-            print(f"\n{one.model.name}\n{explain(one)}" if len(described) > 1 else f"\n{explain(one)}")
+            head = [one.model.name] if len(described) > 1 else []
+            print("\n".join(["", *head, *map(folded, explain(one).splitlines())]))
     if target is not None:
         print(f"\nPicture: {args.plot}")
     return 0

@@ -57,6 +57,20 @@ def wrapped(text: str, bullet: str = "") -> str:
                          break_on_hyphens=False, break_long_words=False)  # fmt: skip
 
 
+def folded(line: str) -> str:
+    """A line of a derivation, its continuation indented further; the address of a source stays whole.
+
+    >>> print(folded("  a = " + 30 * "word "))
+      a = word word word word word word word word word word word word word word word word word word word word word
+        word word word word word word word word word
+    """
+    if line.lstrip().startswith("["):
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line.strip(), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
+                         break_on_hyphens=False, break_long_words=False)  # fmt: skip
+
+
 def _width() -> int:
     """Columns of prose: the terminal's where it is narrow, the same everywhere else."""
     if not sys.stdout.isatty():

@@ -1,7 +1,7 @@
 """Between two turns a sequence's cache is idle: hold it in HBM, in the host, on flash, or make it again.
 
 All per token of the context: the bytes kept, the rent of keeping them for a while, what moving them there and back
-costs, and the time from which another place is the cheaper.
+costs (the link and the device, either way), and the time from which another place is the cheaper.
 """
 
 from __future__ import annotations
@@ -54,9 +54,11 @@ def _places(sheet: Worksheet, settings: Settings) -> BetweenTurns:
          "flop=prefill_flops_per_token flop_per_s mfu=prefill_mfu device_usd_per_s=rental_usd_per_s"),
         ("hbm_recompute_after_s", memory_tiers.recompute_break_even_s, "s",
          "recompute_usd=recompute_usd_per_token retrieval_usd=no_usd holding_usd_per_s=hbm_holding_usd_per_s"),
-        ("wait_usd", memory_tiers.moving_usd, "USD",
+        ("crossing_usd", memory_tiers.moving_usd, "USD",
          "moved_bytes=held_bytes_per_token device_usd_per_s=rental_usd_per_s "
          "bandwidth_bytes_per_s=host_link_bytes_per_s"),
+        ("link_moves_usd", memory_tiers.hold_cost_usd, "USD",
+         "holding_usd_per_s=no_usd_per_s hold_s=no_time_s retrieval_usd=crossing_usd write_usd=crossing_usd"),
     ])  # fmt: skip
     host, flash = settings.value("host_tier"), settings.value("flash_tier")
     _place(sheet, "host", host, host)
@@ -99,7 +101,8 @@ def _place(sheet: Worksheet, key: str, name: str, priced: str) -> None:
         (f"{key}_device_moves_usd", memory_tiers.hold_cost_usd, "USD",
          f"holding_usd_per_s=no_usd_per_s hold_s=no_time_s retrieval_usd={key}_read_usd write_usd={key}_write_usd"),
         (f"{key}_moves_usd", memory_tiers.hold_cost_usd, "USD",
-         f"holding_usd_per_s=no_usd_per_s hold_s=no_time_s retrieval_usd=wait_usd write_usd={key}_device_moves_usd"),
+         "holding_usd_per_s=no_usd_per_s hold_s=no_time_s retrieval_usd=link_moves_usd "
+         f"write_usd={key}_device_moves_usd"),
         (f"{key}_cheaper_than_hbm_after_s", memory_tiers.switching_s, "s",
          f"holding_usd_per_s=hbm_holding_usd_per_s retrieval_usd=no_usd "
          f"next_holding_usd_per_s={key}_holding_usd_per_s next_retrieval_usd={key}_moves_usd"),

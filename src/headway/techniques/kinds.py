@@ -1,9 +1,9 @@
 """The techniques: each a small description of how a model's cache changes, and of when it does not apply.
 
 What they change is the model (`headway.techniques.recached`), so that the step judges them as it judges any model. A
-technique of one `family` takes the place of another of it; those of different families go together, in the order of
-`ORDER`: the shape of the cache first, then how far back it reaches, what of it is read, which layers keep it, in what
-format, and where it lies.
+technique of one `family` takes the place of another of it; those of different families go together (but for those that
+one is `without`), in the order of `ORDER`: the shape of the cache first, then how far back it reaches, what of it is
+read, which layers keep it, in what format, and where it lies, if anywhere.
 
 The shapes are those of published designs: windows after Mistral 7B and Gemma 3, top-k with an index after
 DeepSeek-V3.2 (arXiv 2512.02556), the latent after DeepSeek-V2 (arXiv 2405.04434). The figures are data
@@ -34,6 +34,7 @@ class Technique:
     name: ClassVar[str]
     short: ClassVar[str]
     family: ClassVar[str]
+    without: ClassVar[tuple[str, ...]] = ()  # other families that do nothing beside it
     source: ClassVar[str]
 
     @property
@@ -335,18 +336,24 @@ class Offload(Technique):
 
 @dataclass(frozen=True)
 class Rematerialisation(Technique):
-    """Nothing kept between turns: the cache is made again when it is wanted. A step is what it was."""
+    """Nothing kept: each step passes the whole context again, and makes its keys and values on the way.
+
+    Windows are made again with the rest, and so are the states of recurrent layers, at which the pass arrives anyway.
+    A format, another shape or sharing would make less of what is stored, and nothing is; but what a query looks at
+    (windows, a choice) makes the pass shorter.
+    """
 
     name: ClassVar[str] = "rematerialisation"
     short: ClassVar[str] = "remat"
-    family: ClassVar[str] = "between turns"
-    source: ClassVar[str] = "lecture 01:33:02; equations recompute_usd, recompute_break_even_s"
+    family: ClassVar[str] = "place"
+    without: ClassVar[tuple[str, ...]] = ("shape", "sharing", "format")
+    source: ClassVar[str] = "lecture 01:33:02; equations pass_time_s, recompute_usd, recompute_break_even_s"
 
     @property
     def what(self) -> str:
         """What it does."""
-        return "nothing is kept between turns: a step is what it was, and each turn makes the cache again"
+        return "nothing is kept: each step passes the whole context again and makes its keys and values on the way"
 
     def changed(self, model: Model) -> Model:
-        """The model as it is."""
-        return model
+        """What stays from one step to the next: no keys, no values, no states."""
+        return recached(model, lambda _, cache: Cache(()), stateless=True)

@@ -1,7 +1,8 @@
 """What a model's cache costs at a question: the pass that `headway.step` evaluates, and what memory allows.
 
 The arithmetic is that of every other answer: `evaluate`, with attention counted (techniques differ in it) and the
-experts that a batch hits. Only the way over the link to the host is added here, as time that nothing hides.
+experts that a batch hits. Only the way over the link to the host is added here, as time that nothing hides. Where
+nothing is kept, the pass is over the whole context and the new token, with nothing before them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headway.equations import context, kv_variants, parallelism, roofline
+from headway.equations import context, cost, kv_variants, parallelism, roofline
 from headway.hardware import System
 from headway.model.cache import write_read, write_stored
 from headway.model.model import Model
@@ -24,6 +25,7 @@ REFINED = ("expert-hits", "attention")
 _FIGURES = ("stored_bytes_per_sequence", "read_bytes_per_token", "step_s", "cost_per_mtok_usd", "largest_batch",
             "cost_per_mtok_usd_at_largest_batch")  # fmt: skip
 UNFIT = "does not fit"
+_UNLIMITED = "no limit: nothing is kept for a sequence"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,17 @@ class Case:
         refine = REFINED if model.architecture is not None else ()
         question = Question(batch, self.context_tokens, refine=refine, beyond_memory=True)
         return evaluate(model, self.system, question, {**self.changes, **(more or {})})
+
+    def ask_again(self, model: Model) -> Pass:
+        """The pass that makes the whole context again, for one new token of each sequence."""
+        question = Question(self.batch, 0, self.context_tokens + 1, REFINED, beyond_memory=True)
+        answer = evaluate(model, self.system, question, self.changes)
+        sheet = answer.sheet
+        sheet.drop("cost_per_token_usd")  # of all the tokens that are passed; one of them is new
+        sheet.give(Quantity("new_tokens", 1.0, "tokens", Origin("default", "the others were there before")))
+        sheet.compute("cost_per_token_usd", cost.cost_per_token_usd, "USD/token",
+                      "step_s price_usd_per_s=system_usd_per_s batch pass_tokens=new_tokens")  # fmt: skip
+        return answer
 
 
 @dataclass(frozen=True)
@@ -76,8 +89,14 @@ class _Moved:
     read_bytes: float
 
 
-def measure(case: Case, model: Model, moved: Model | None = None) -> Figures:
-    """The figures of a model's cache; `moved` is the part of it that lies in the host's memory."""
+def measure(case: Case, model: Model, *, moved: Model | None = None, again: Model | None = None) -> Figures:
+    """The figures of a model's cache.
+
+    `moved` is the part of it that lies in the host's memory; `again` the model whose cache each step makes anew, where
+    `model` is what is left of it from one step to the next.
+    """
+    if again is not None:
+        return _made_again(case, model, again)
     away = None if moved is None else _away(case, moved)
     answer, reason = _answer(case, model, case.batch, away)
     sheet = answer.sheet
@@ -100,6 +119,25 @@ def measure(case: Case, model: Model, moved: Model | None = None) -> Figures:
         if values[name] is None:
             reasons[name] = why
     return Figures(values, reasons, answer, 0.0 if away is None else away.read_bytes)
+
+
+def _made_again(case: Case, left: Model, again: Model) -> Figures:
+    """The figures where each step makes the cache of the whole context: memory holds what is left of it between steps.
+
+    A layer's keys and values are wanted while that layer is computed, and are not counted, as activations are not.
+    """
+    answer = case.ask_again(again)
+    sheet = answer.sheet
+    write_stored(sheet, left, "context_tokens", "stored_bytes_per_sequence")
+    write_read(sheet, left, "context_tokens", "read_bytes_per_token")
+    values = {
+        name: _number(sheet.value(name)) for name in ("stored_bytes_per_sequence", "read_bytes_per_token", "step_s")
+    }
+    values["cost_per_mtok_usd"], no_cost = _cost(answer, "")
+    reasons = {} if values["cost_per_mtok_usd"] is not None else {"cost_per_mtok_usd": no_cost}
+    for name in ("largest_batch", "cost_per_mtok_usd_at_largest_batch"):
+        values[name], reasons[name] = None, _UNLIMITED
+    return Figures(values, reasons, answer)
 
 
 def _number(value: Any) -> float | None:
@@ -138,7 +176,7 @@ def _largest(case: Case, answer: Pass, away: _Moved | None) -> tuple[float | Non
             return None, host.gap
         room = parallelism.domain_memory_bytes(case.system.chips, host.value)
         here = min(here, float(context.capacity_batch(room, 0.0, away.stored_bytes)))
-    return (here, "") if math.isfinite(here) else (None, "no limit: nothing is kept for a sequence")
+    return (here, "") if math.isfinite(here) else (None, _UNLIMITED)
 
 
 def _unfit(case: Case, answer: Pass, away: _Moved | None) -> str:

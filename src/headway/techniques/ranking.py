@@ -14,7 +14,7 @@ from headway.model.model import Model
 from headway.step.first_order import evaluate
 from headway.step.question import Question, settle
 from headway.techniques.between_turns import BetweenTurns, between_turns
-from headway.techniques.kinds import ORDER, Offload, Technique
+from headway.techniques.kinds import ORDER, Offload, Rematerialisation, Technique
 from headway.techniques.measure import Case, Figures, link_of, measure
 from headway.techniques.settings import Settings, names, settings
 from headway.units import parse
@@ -103,7 +103,7 @@ def ranking(
     evaluate(model, system, Question(1, 0), inside)  # refuses weights that do not fit
     case = Case(system, batch, context_tokens, inside, link_of(system, figures.figures["host_link_bytes_per_s"]))
     baseline = measure(case, model)
-    alone = [_alone(case, model, technique, baseline) for technique in figures.techniques]
+    alone = [_alone(case, model, technique) for technique in figures.techniques]
     usable = [row.techniques[0] for row in alone if row.figures is not None]
     together = [Row(chosen, _figures(case, model, chosen)) for chosen in _sets(model, context_tokens, usable)]
     turns = between_turns(model, case, figures)
@@ -153,24 +153,22 @@ def _table(changes: object) -> dict[str, object]:
     return dict(changes)
 
 
-def _alone(case: Case, model: Model, technique: Technique, baseline: Figures) -> Row:
-    """One technique by itself, or why it does not apply; one of the time between turns leaves the step as it is."""
+def _alone(case: Case, model: Model, technique: Technique) -> Row:
+    """One technique by itself, or why it does not apply."""
     why = technique.why_not(model, case.context_tokens)
-    if why:
-        return Row((technique,), None, why)
-    if technique.family not in ORDER:
-        return Row((technique,), baseline)
-    return Row((technique,), _figures(case, model, (technique,)))
+    return Row((technique,), None, why) if why else Row((technique,), _figures(case, model, (technique,)))
 
 
 def _figures(case: Case, model: Model, chosen: Sequence[Technique]) -> Figures:
     """The figures of a model under techniques, one after the other."""
-    moved = None
+    moved = again = None
     for technique in chosen:
         if isinstance(technique, Offload):
             moved = technique.moved(model)
+        if isinstance(technique, Rematerialisation):
+            again = model
         model = technique.changed(model)
-    return measure(case, model, moved)
+    return measure(case, model, moved=moved, again=again)
 
 
 def _sets(model: Model, tokens: float, usable: Sequence[Technique]) -> Iterator[tuple[Technique, ...]]:
@@ -183,7 +181,10 @@ def _sets(model: Model, tokens: float, usable: Sequence[Technique]) -> Iterator[
 
 
 def _go_together(model: Model, tokens: float, chosen: Sequence[Technique]) -> bool:
+    families = {technique.family for technique in chosen}
     for technique in chosen:
+        if families & set(technique.without):
+            return False
         if technique.why_not(model, tokens):
             return False
         model = technique.changed(model)

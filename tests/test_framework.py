@@ -1,19 +1,22 @@
 """The reader of configs against a framework that builds the models: parameters, parts and caches.
 
-`data/framework_counts.jsonl.gz` and `data/framework_caches.jsonl.gz` were made in 2026-11 with transformers 5.23.0
-(Apache-2.0; only counts were taken). Counts: every model was built on the meta device from a config whose fields are
-random, or the defaults of its class ("default"), or all written out ("full"); the shapes of its named parameters were
-summed up, in all and by part, the part told by the parameter's name. Buffers (the bias of auxiliary-loss-free routing)
-are no parameters; LongCat's surplus (matrices allocated for experts that do nothing) was taken off. Caches: a small
-model of every config ran on 37 and on 74 tokens; the sizes of its cached tensors were summed up by kind. Fields that
-say nothing of shape were left out of the configs.
+`data/framework_counts.jsonl.gz` and `data/framework_caches.jsonl.gz` were made in 2026-11 by
+`data/make_framework_data.py`, which says how to make them again, with transformers 5.23.0 (Apache-2.0; only counts were
+taken). Counts: every model was built on the meta device from a config whose fields are random, or the defaults of its
+class ("default"), or all written out ("full"); the shapes of its named parameters were summed up, in all and by part,
+the part told by the parameter's name. Buffers (the bias of auxiliary-loss-free routing) are no parameters; LongCat's
+surplus (matrices allocated for experts that do nothing) was taken off. Caches: a small model of every config ran on 37
+and on 74 tokens; the sizes of its cached tensors were summed up by kind. Fields that say nothing of shape were left out
+of the configs.
 
 Left out are: configs without depth or width, which are refused; configs whose heads do not divide the hidden size and
 that give no head_dim (GLM-4.5's class defaults); DeepSeek-V2's class defaults, which name no number of chosen experts;
 Helium's with an output matrix that does not fit its heads; mistral3 wrappers that say nothing of tied embeddings (the
-published ones have two matrices, the framework's class has one); OPT with embeddings of a width of their own; and the
-caches of Falcon's new architecture, which the framework keeps for every query head (published tables count the
-key-value heads).
+published ones have two matrices, the framework's class has one); OPT with embeddings of a width of their own; MPT with
+an expansion_ratio other than 4, which the framework's class does not read; Falcon's new architecture with one norm
+before attention and MLP, and Nemotron-H whose mamba_proj_bias is not its use_bias, where the reader counts otherwise
+than the framework; and the caches of Falcon's new architecture, which the framework keeps for every query head
+(published tables count the key-value heads).
 """
 
 import gzip

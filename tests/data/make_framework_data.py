@@ -354,6 +354,7 @@ FAMILY_FIELDS = {
     "qwen3_next": LINEAR | SPARSE_STEP,
     "qwen3_5 qwen3_5_text qwen3_5_moe qwen3_5_moe_text": LINEAR,
     "seed_oss": {"attention_out_bias": YES_NO},
+    "smollm3": {"sliding_window": (ABSENT,)},
     "stablelm": {"use_qkv_bias": YES_NO, "qk_layernorm": YES_NO, "use_parallel_residual": YES_NO},
     "starcoder2": {"use_bias": YES_NO},
     "step3p7": {

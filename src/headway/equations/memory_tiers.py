@@ -140,20 +140,22 @@ def switching_s(
 def recompute_break_even_s(recompute_usd: Array, retrieval_usd: Array, holding_usd_per_s: Array) -> Array:
     """Time kept from which making a block again is cheaper than holding and fetching it. [s]
 
-        t = (max(recompute_usd, retrieval_usd) - retrieval_usd) / holding_usd_per_s
+        extra = max(recompute_usd, retrieval_usd) - retrieval_usd
+        t = where(holding_usd_per_s > 0, extra / holding_usd_per_s, inf)
 
     recompute_usd: cost of making the block again, for all its reuses [USD]
     retrieval_usd: cost of all its fetches, and of storing it [USD]
     holding_usd_per_s: cost of keeping it [USD/s]
 
-    Source: derived here. Zero where fetching alone costs more than making it again.
+    Source: derived here. Zero where fetching alone costs more than making it again; never where keeping is free.
 
     >>> float(recompute_break_even_s(7.0, 1.0, 0.5))
     12.0
     """
     xp = namespace(recompute_usd, retrieval_usd, holding_usd_per_s)
-    recompute, retrieval = arrays(xp, recompute_usd, retrieval_usd)
-    return (xp.maximum(recompute, retrieval) - retrieval) / holding_usd_per_s
+    recompute, retrieval, holding = arrays(xp, recompute_usd, retrieval_usd, holding_usd_per_s)
+    extra, costs = xp.maximum(recompute, retrieval) - retrieval, holding > 0
+    return xp.where(costs, extra / xp.where(costs, holding, xp.ones_like(holding)), xp.inf)
 
 
 def capacity_for_drain_bytes(drain_s: Array, bandwidth_bytes_per_s: Array) -> Array:

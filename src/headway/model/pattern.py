@@ -62,6 +62,7 @@ def mixer_kinds(fields: Fields, depth: int) -> list[str]:
     """What mixes tokens in each layer: full, sliding, chunked, linear, mamba, conv, sparse, compressed, condensed,
     hybrid.
     """
+    fields.has("sliding_window", "sliding_window_size", "max_window_layers")  # looked at, though no layer may slide
     for read in (_listed, _numbered, _periodic, _familiar, _windowed):
         kinds = read(fields, depth)
         if kinds is not None:

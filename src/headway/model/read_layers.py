@@ -152,8 +152,8 @@ def _norms(fields: Fields, kinds: tuple[str, str]) -> int:
         return fields.count("norms_per_routed_layer", least=0)
     if fields.flag("one_norm_if_parallel") and fields.flag("use_parallel_residual"):
         return 1
-    if fields.flag("parallel_attn") and not fields.flag("new_decoder_architecture"):
-        return fields.count("num_ln_in_parallel_attn", default=1)
+    if fields.flag("parallel_attn"):
+        return fields.count("num_ln_in_parallel_attn", default=2 if fields.flag("new_decoder_architecture") else 1)
     return fields.count("norms_per_layer", default=4 if fields.flag("use_post_norm") else 2, least=0)
 
 

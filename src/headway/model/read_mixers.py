@@ -69,7 +69,7 @@ def _heads(fields: Fields, hidden: int, kind: str, layer: int, depth: int) -> _H
     elif kind == "sliding" and (other := fields.table("attention_other_setting")):
         inner = Fields(other, fields.name)
         query, kv = inner.count("num_attention_heads", default=query), inner.count("num_attention_groups", default=kv)
-    elif kind == "full" and fields.has("global_head_dim"):
+    elif kind == "full" and fields.has("global_head_dim") and fields.raw("per_layer_config") != {}:
         width = value = fields.count("global_head_dim")
         kv = fields.count("num_global_key_value_heads", default=kv) if fields.flag("attention_k_eq_v") else kv
     if own := _own(fields, layer):

@@ -13,10 +13,9 @@ Left out are: configs without depth or width, which are refused; configs whose h
 that give no head_dim (GLM-4.5's class defaults); DeepSeek-V2's class defaults, which name no number of chosen experts;
 Helium's with an output matrix that does not fit its heads; mistral3 wrappers that say nothing of tied embeddings (the
 published ones have two matrices, the framework's class has one); OPT with embeddings of a width of their own; MPT with
-an expansion_ratio other than 4, which the framework's class does not read; Falcon's new architecture with one norm
-before attention and MLP, and Nemotron-H whose mamba_proj_bias is not its use_bias, where the reader counts otherwise
-than the framework; and the caches of Falcon's new architecture, which the framework keeps for every query head
-(published tables count the key-value heads).
+an expansion_ratio other than 4, which the framework's class does not read; and the caches of Falcon's new architecture,
+which the framework keeps for every query head (published tables count the key-value heads). Not drawn are Falcon's new
+architecture with one norm before attention and MLP, and Nemotron-H whose mamba_proj_bias is not its use_bias.
 """
 
 import gzip

@@ -726,6 +726,16 @@ def test_a_wrapper_is_read_by_its_text_model():
     assert wrapped.beside == ("a vision tower (vision_config)",)
 
 
+def test_norms_and_biases_that_the_framework_test_does_not_draw():
+    """Falcon's new architecture may have one norm a layer; Nemotron-H's projections are biased by use_bias alone."""
+    falcon = {"model_type": "falcon", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+              "num_kv_heads": 2, "vocab_size": 100, "new_decoder_architecture": True}  # fmt: skip
+    two, one = (read(falcon | more).total_params for more in ({}, {"num_ln_in_parallel_attn": 1}))
+    assert two - one == 2 * 2 * 64  # a weight and a bias, two layers
+    config = catalog.read_model("nemotron-h-56b")[2]
+    assert read(config | {"mamba_proj_bias": True}).total_params == read(config).total_params
+
+
 def test_heads_may_differ_from_layer_to_layer():
     """Key-value heads given layer by layer, as DeciLM has them, are kept layer by layer."""
     model = read(LLAMA | {"model_type": "decilm", "num_key_value_heads_per_layer": [4, 1]})

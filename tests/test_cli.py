@@ -825,7 +825,8 @@ def test_an_interrupt_stops_in_one_line(monkeypatch, refusal):
 def test_an_interrupted_process_stops_in_one_line():
     """A real signal in the middle of a command."""
     code = (
-        "import headway.cli, headway.cli.model, sys, time\n"
+        "import headway.cli, headway.cli.model, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "headway.cli.model.main = lambda words: (print('ready', flush=True), time.sleep(60))\n"
         "sys.exit(headway.cli.main(['model', 'deepseek-v3']))\n"
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from headway.model.attention import Mixer
+from headway.model.block import Block
 from headway.model.feed_forward import MixtureOfExperts
 from headway.model.kept import Kept, State, grouped
-from headway.model.layers import Block, Layers
+from headway.model.layers import Layers
 
 PARTS = ("embedding", "lm_head", "attention", "dense_mlp", "routed_experts", "shared_experts", "router", "norm")
 # How makers count active parameters, by name: what is added to or taken from those that a token multiplies.

@@ -7,46 +7,33 @@ parameters by part, `kept` the cache of one layer (numbers, not bytes), `states`
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 
 from headway.equations import attention, kv_variants
-from headway.model.kept import Kept, State
+from headway.model.block import Block
+from headway.model.kept import Kept
 
 
-class Mixer:
+class Mixer(Block):
     """What mixes tokens in a layer: attention, or a recurrent state in its place."""
 
     @property
+    @abstractmethod
     def params(self) -> int:
         """Weights, biases and inner norms."""
-        raise NotImplementedError
 
     @property
     def parts(self) -> dict[str, int]:
-        """Parameters by part of the model."""
+        """All of it counts as attention."""
         return {"attention": self.params}
-
-    @property
-    def active(self) -> dict[str, float]:
-        """Those that one token multiplies: all."""
-        return {"attention": self.params}
-
-    @property
-    def kept(self) -> tuple[Kept, ...]:
-        """The cache of one layer."""
-        return ()
-
-    @property
-    def states(self) -> tuple[State, ...]:
-        """What a layer keeps at any length."""
-        return ()
 
 
 @dataclass(frozen=True)
 class Index:
     """The lightning indexer of sparse attention: it scores every entry and names the best (arXiv 2512.02556 §2.1).
 
-    `layer_norm` counts the norms of its key (and of its queries): parameters, whatever they are.
+    `norm_params` counts the norms of its key, and of its queries where they have one.
     """
 
     hidden_size: int

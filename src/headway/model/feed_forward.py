@@ -5,31 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headway.equations import moe
-from headway.model.kept import Kept, State
+from headway.model.block import Block
 
 
-class FeedForward:
+class FeedForward(Block):
     """What a layer does to each token by itself; it keeps nothing."""
-
-    @property
-    def parts(self) -> dict[str, int]:
-        """Parameters by part of the model."""
-        raise NotImplementedError
-
-    @property
-    def active(self) -> dict[str, float]:
-        """Those that one token multiplies."""
-        return dict(self.parts)
-
-    @property
-    def kept(self) -> tuple[Kept, ...]:
-        """No cache."""
-        return ()
-
-    @property
-    def states(self) -> tuple[State, ...]:
-        """No state."""
-        return ()
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headway.model.attention import Mixer
-from headway.model.feed_forward import FeedForward
-
-Block = Mixer | FeedForward
+from headway.model.block import Block
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
 from headway.errors import BadInput
+from headway.model.block import Block
 from headway.model.feed_forward import FeedForward, MixtureOfExperts, Mlp
 from headway.model.fields import MOST_LAYERS, Fields
-from headway.model.layers import Block, Layers
+from headway.model.layers import Layers
 from headway.model.pattern import expert_field, feed_forward_kinds, mixer_kinds, single_blocks
 from headway.model.read_mixers import mixer
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from headway.equations import kv_variants
 from headway.model.architecture import Architecture
 from headway.model.attention import Mixer
+from headway.model.block import Block
 from headway.model.kept import Kept, State
-from headway.model.layers import Block
 from headway.model.model import Model
 
 

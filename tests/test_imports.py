@@ -24,7 +24,7 @@ FLOORS = [
     {"generations", "matching", "step"},
     {"explanation", "techniques", "validate"},
     {"figures"},
-    {"drawing", "api"},
+    {"drawing", "words", "api"},
     {"cli"},
 ]
 # Rooms that may use less than what stands below them: equations take numbers, and know nothing of where they are from;

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from headway.errors import BadInput, shown
-from headway.figures import Curve, Panel, plain
+from headway.figures import DRAWN_UNITS, Curve, Panel, plain
 from headway.units import format_si
 
 FORMATS = (".svg", ".png", ".html")
@@ -34,8 +34,6 @@ _STYLES = {
     "family2": ("#D55E00", (0, (4, 1.5, 1, 1.5))),
     "family3": ("#009E73", (0, (1, 1.2))),
 }
-# What is drawn for a unit, and its name on paper.
-_UNITS = {"USD/token": (1e6, "$ per million tokens"), "s": (1e3, "ms"), "B": (1e-9, "GB"), "FLOP": (1e-9, "GFLOP")}
 _MARK = {"color": "#777777", "linewidth": 1, "linestyle": (0, (1, 3)), "zorder": 1.5}
 _SMALL = {"fontsize": 8.5, "color": "#444444"}
 
@@ -117,13 +115,14 @@ def _set_title(figure: Any, words: tuple[str, str], columns: int) -> None:
 
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
-    scale, unit = _UNITS[panel.y_unit]
+    scale, unit = DRAWN_UNITS[panel.y_unit]
     for curve in panel.curves:
         _draw_curve(axes, panel.x, curve, scale)
     axes.set(xscale="linear" if panel.x_linear else "log", yscale="log", title=panel.title,
              xlabel=f"{panel.x_label} [{panel.x_unit}]",
              ylabel=f"{panel.y_label} [{unit}]")  # fmt: skip
-    _limit(axes, panel, scale)
+    axes.set_ylim(*(limit * scale for limit in panel.y_range()))
+    axes.set_xlim(panel.x[0], panel.x[-1])
     _set_ticks(axes.xaxis, panel.x_linear)
     _set_ticks(axes.yaxis, linear=False)
     axes.grid(visible=True, which="major", linewidth=0.5, alpha=0.35)
@@ -176,16 +175,6 @@ def _tick(value: float, _: int) -> str:
         if value >= scale:
             return f"{plain(value / scale)} {letter}"
     return plain(value)
-
-
-def _limit(axes: Any, panel: Panel, scale: float) -> None:
-    """Show a decade or two below the lowest total, so that a vanishing term does not squash the rest."""
-    totals = np.concatenate([c.values for c in panel.curves if c.whole]) * scale
-    tops = [np.nanmax(c.values) * scale for c in panel.curves]
-    tops += [m.y * scale for m in panel.marks if m.y is not None]
-    terms = not all(c.whole for c in panel.curves)
-    axes.set_ylim(np.nanmin(totals) / (50 if terms else 2), max(tops) * 2)
-    axes.set_xlim(panel.x[0], panel.x[-1])
 
 
 def _draw_marks(axes: Any, panel: Panel, scale: float) -> None:

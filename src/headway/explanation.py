@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,12 +32,61 @@ class Remarking(Protocol):
     def remark(self, index: tuple[int, ...]) -> str: ...  # noqa: D102
 
 
+@dataclass(frozen=True)
+class Step:
+    """One computed quantity: its equation in symbols and with the numbers put in, or the gap that it is."""
+
+    name: str
+    symbols: str
+    numbers: str
+    value: str
+    summary: str
+    source: str
+    gap: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One given quantity, who says so, and the pages that do, by their positions among the derivation's pages."""
+
+    name: str
+    value: str
+    origin: str
+    pages: tuple[int, ...]
+    gap: str = ""
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How quantities came about at a point: steps from the first to the last, what they were given, the pages read."""
+
+    where: tuple[str, ...]
+    steps: tuple[Step, ...]
+    inputs: tuple[Input, ...]
+    pages: tuple[Reference, ...]
+
+    @property
+    def from_lecture(self) -> bool:
+        """Whether an equation cites the lecture, by the time at which a chapter starts."""
+        return any("lecture" in step.source for step in self.steps)
+
+
 def explain(result: Explained, *names: str, at: Mapping[str, float] | None = None) -> str:
     """The derivation of the named quantities (all that were computed, if none is named), as text.
 
     Where the result holds arrays, `at` picks the point to write out: for each axis by name, the nearest value (the
     first where it says nothing). Raises `UnknownName` for a name that is not on the worksheet.
     """
+    told = derivation(result, *names, at=at)
+    sources = [f"  [{i}] {page.where} (read {page.checked})" for i, page in enumerate(told.pages, start=1)]
+    if told.from_lecture:
+        sources.insert(0, f"  lecture: {LECTURE}")
+    parts = [*told.where, "Derivation", *map(_step_text, told.steps), "", "Inputs", *map(_input_text, told.inputs)]
+    return "\n".join([*parts, *(["", "Sources", *sources] if sources else [])])
+
+
+def derivation(result: Explained, *names: str, at: Mapping[str, float] | None = None) -> Derivation:
+    """The same as `explain`, part by part."""
     if not isinstance(getattr(result, "sheet", None), Worksheet):
         raise BadInput(f"only a result can be explained, found {shown(result)}")
     sheet = result.sheet
@@ -48,16 +98,15 @@ def explain(result: Explained, *names: str, at: Mapping[str, float] | None = Non
     wanted = {c.quantity.name for n in names or [c.quantity.name for c in sheet.used()] for c in sheet.lineage(n)}
     cells = [cell for cell in sheet if cell.quantity.name in wanted]
     pages = list(dict.fromkeys(r for cell in cells for r in cell.quantity.origin.references))
-    computed = [_derivation(cell, sheet, index) for cell in cells if cell.equation is not None]
-    given = [_given(cell, index, pages) for cell in cells if cell.equation is None]
-    sources = [f"  [{i}] {page.where} (read {page.checked})" for i, page in enumerate(pages, start=1)]
-    if any("lecture" in line for line in computed):
-        sources.insert(0, f"  lecture: {LECTURE}")
-    head = _where(sheet, index)
+    where = _where(sheet, index)
     if isinstance(result, Remarking):
-        head += [remark] if (remark := result.remark(index)) else []
-    parts = [*head, "Derivation", *computed, "", "Inputs", *given, *(["", "Sources", *sources] if sources else [])]
-    return "\n".join(parts)
+        where += [remark] if (remark := result.remark(index)) else []
+    return Derivation(
+        where=tuple(where),
+        steps=tuple(step(cell, sheet, index) for cell in cells if cell.equation is not None),
+        inputs=tuple(_input(cell, index, pages) for cell in cells if cell.equation is None),
+        pages=tuple(pages),
+    )
 
 
 def _places(sheet: Worksheet, at: Mapping[str, float]) -> dict[str, float]:
@@ -81,19 +130,24 @@ def _where(sheet: Worksheet, index: tuple[int, ...]) -> list[str]:
     return [f"Written out for {', '.join(places)}."] if places else []
 
 
-def _derivation(cell: Cell, sheet: Worksheet, index: tuple[int, ...]) -> str:
+def step(cell: Cell, sheet: Worksheet, index: tuple[int, ...] = ()) -> Step:
+    """How one computed cell of a worksheet came about, at a position of the arrays."""
     assert cell.equation is not None
     stated, quantity = equation(cell.equation), cell.quantity
     if quantity.value is None:
-        return f"  {quantity.name}: not known: {quantity.gap}"
-    *steps, last = stated.formulas
-    formula = last.split(" = ", 1)[-1] + "".join(f", where {step}" for step in steps)
-    symbols = _substitute(formula, cell.arguments)
-    numbers = _substitute(
-        formula, {a: _text(sheet[name], index) for a, name in cell.arguments.items()} | _defaults(cell)
-    )
-    lines = [f"  {quantity.name} = {symbols}", f"    = {numbers}", f"    = {_text(cell, index)}"]
-    return "\n".join([*lines, f"    {stated.summary} Source: {stated.source}"])
+        return Step(quantity.name, "", "", "", stated.summary, stated.source, quantity.gap)
+    *before, last = stated.formulas
+    formula = last.split(" = ", 1)[-1] + "".join(f", where {one}" for one in before)
+    numbers = {a: _text(sheet[name], index) for a, name in cell.arguments.items()} | _defaults(cell)
+    return Step(quantity.name, _substitute(formula, cell.arguments), _substitute(formula, numbers),
+                _text(cell, index), stated.summary, stated.source)  # fmt: skip
+
+
+def _step_text(step: Step) -> str:
+    if step.gap:
+        return f"  {step.name}: not known: {step.gap}"
+    lines = [f"  {step.name} = {step.symbols}", f"    = {step.numbers}", f"    = {step.value}"]
+    return "\n".join([*lines, f"    {step.summary} Source: {step.source}"])
 
 
 def _defaults(cell: Cell) -> dict[str, str]:
@@ -116,12 +170,20 @@ def _text(cell: Cell, index: tuple[int, ...]) -> str:
     return "unknown" if value is None else format_si(float(value), cell.quantity.unit)
 
 
-def _given(cell: Cell, index: tuple[int, ...], pages: list[Reference]) -> str:
+def _input(cell: Cell, index: tuple[int, ...], pages: list[Reference]) -> Input:
     quantity = cell.quantity
-    if quantity.value is None:
-        return f"  {quantity.name}: not known: {quantity.gap}"
-    marks = "".join(f" [{pages.index(page) + 1}]" for page in quantity.origin.references)
-    return f"  {quantity.name} = {_text(cell, index)}  ({origin_text(quantity.origin)}){marks}"
+    places = tuple(pages.index(page) for page in quantity.origin.references)
+    value = "" if quantity.value is None else _text(cell, index)
+    return Input(
+        quantity.name, value, origin_text(quantity.origin), places, "" if value else quantity.gap or "no source gave it"
+    )
+
+
+def _input_text(given: Input) -> str:
+    if given.gap:
+        return f"  {given.name}: not known: {given.gap}"
+    marks = "".join(f" [{page + 1}]" for page in given.pages)
+    return f"  {given.name} = {given.value}  ({given.origin}){marks}"
 
 
 def origin_text(origin: Origin) -> str:

@@ -100,6 +100,7 @@ def _draw(result: Any, target: Any, command: str) -> None:
     from headway.drawing import draw  # noqa: PLC0415
     from headway.explanation import explain  # noqa: PLC0415
     from headway.figures import caption, roofline_panels  # noqa: PLC0415
+    from headway.words import title  # noqa: PLC0415
 
     words = {}
     if target.suffix.lower() == ".html":
@@ -108,4 +109,4 @@ def _draw(result: Any, target: Any, command: str) -> None:
             "table": text.numbers(result, most=10_000),
             "notes": explain(result, at=result.point(result.best)),
         }
-    draw(roofline_panels(result), text.title(result), target, caption=caption(result), **words)
+    draw(roofline_panels(result), title(result), target, caption=caption(result), **words)

@@ -1,82 +1,16 @@
-"""The plain tables behind every chart: what is drawn, in which units, and what is marked.
-
-A figure knows nothing of how it is drawn. The terminal, the image files and the page all draw from these tables, and
-print them beside the picture.
-"""
+"""Latency and cost of a pass along an axis, with the terms apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from headway.errors import BadInput
-from headway.model.describe import Description
+from headway.figures.panel import MOST_CURVES, POINTS, Curve, Mark, Panel, plain
 from headway.step.first_order import Pass, evaluate
 from headway.step.question import AXES, Question
-
-POINTS = 160  # a smooth curve on paper; the corners stay where they are
-MOST_CURVES = 4  # of a second axis, more would not be told apart
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One line: a label and its values; `role` says which colour and weight it has, `mark` its letter in text.
-
-    `held` is where the memory suffices; the values elsewhere are NaN, unless the question was asked beyond memory.
-    """
-
-    label: str
-    values: np.ndarray[Any, Any]
-    role: str
-    mark: str
-    held: np.ndarray[Any, Any]
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is a pass as a whole, and not one of its terms."""
-        return self.role.startswith(("total", "family"))
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A place worth naming: a vertical line at x, or a horizontal one at y."""
-
-    label: str
-    x: float | None = None
-    y: float | None = None
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One chart: curves over a shared x axis; y is logarithmic, x is too unless `x_linear`."""
-
-    title: str
-    x_label: str
-    x_unit: str
-    y_label: str
-    y_unit: str
-    x: np.ndarray[Any, Any]
-    curves: tuple[Curve, ...]
-    marks: tuple[Mark, ...] = field(default=())
-    x_linear: bool = False
-
-    def places(self) -> dict[str, Mark]:
-        """The marks along x that lie in the picture, from left to right, by the letters that stand for them."""
-        inside = [mark for mark in self.marks if mark.x is not None and self.x[0] <= mark.x <= self.x[-1]]
-        return dict(zip("ABCDEFGH", sorted(inside, key=lambda mark: mark.x or 0.0), strict=False))
-
-    def key(self) -> list[str]:
-        """What the letters stand for, and the marks that lie outside."""
-        told = [f"{letter} {mark.label}: {_whole(mark.x or 0.0)}" for letter, mark in self.places().items()]
-        for mark in self.marks:
-            if mark.x is not None and not self.x[0] <= mark.x <= self.x[-1]:
-                side = "left" if mark.x < self.x[0] else "right"
-                told.append(f"{mark.label}: {_whole(mark.x)}, off to the {side}")
-        return told
-
 
 AXIS_LABELS = {"batch": ("batch", "sequences"), "context_tokens": ("context", "tokens"),
                "pass_tokens": ("pass length", "tokens")}  # fmt: skip
@@ -88,21 +22,6 @@ TERMS = (
     ("communication", "t_comm_s", "comm", "c"),
     ("overhead", "t_overhead_s", "overhead", "o"),
 )
-
-
-def plain(value: float) -> str:
-    """A number without powers of ten: thousands apart, small ones with the digits that they need.
-
-    >>> plain(100000.0), plain(6.0), plain(0.002), plain(1234.5678)
-    ('100,000', '6', '0.002', '1,235')
-    """
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return str(np.format_float_positional(value, precision=4, fractional=False, trim="-"))
-
-
-def _whole(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else plain(value)
 
 
 def varying_axes(result: Pass) -> list[str]:
@@ -301,49 +220,3 @@ def _places(axis: str, result: Pass) -> tuple[Mark, ...]:
             if np.isfinite(at) and at > 0:
                 marks.append(Mark(label, x=at))
     return tuple(marks)
-
-
-# What a model costs at each context: axis, unit, and the curves: label, quantity, letter. Of several models only what a
-# decoded token costs is drawn, under the title beside it.
-_OF_MODELS = (
-    ("cache", "B", "cache that a decoded token reads", "kv_read_bytes_per_token",
-     (("kept by a sequence", "kv_stored_bytes", "k"), ("read by a decoded token", "kv_read_bytes_per_token", "r"))),
-    ("arithmetic", "FLOP", "arithmetic of a decoded token", "flops_per_token",
-     (("of a decoded token", "flops_per_token", "d"), ("of a prompt's token", "prefill_flops_per_token", "p"))),
-)  # fmt: skip
-
-
-def contexts_between(contexts: Any) -> np.ndarray[Any, Any]:
-    """Contexts at equal ratios from the shortest asked for, at least 1, to the longest; of one, three decades to it."""
-    asked = np.maximum(np.atleast_1d(np.asarray(contexts, dtype=float)), 1.0)
-    longest = max(float(asked.max()), 10.0)
-    shortest = float(asked.min()) if asked.min() < longest else max(longest / 1000, 1.0)
-    return np.geomspace(shortest, longest, POINTS)
-
-
-def model_panels(described: Sequence[Description]) -> list[Panel]:
-    """Cache and arithmetic against context: of one model kept and read, decoded and prompt; of several what differs."""
-    contexts = np.asarray(described[0].value("context_tokens"), dtype=float)
-    panels = []
-    for label, unit, of_several, quantity, curves in _OF_MODELS:
-        lines = [(one, one.model.name, quantity, "ABCD"[i]) for i, one in enumerate(described)]
-        if len(described) == 1:
-            lines = [(described[0], *curve) for curve in curves]
-        drawn = tuple(
-            Curve(text, values, f"family{i}", mark, np.ones(contexts.shape, dtype=bool))
-            for i, (one, text, name, mark) in enumerate(lines)
-            if (values := _positive(one.value(name), contexts)) is not None
-        )
-        if drawn:
-            title = label if len(described) == 1 else of_several
-            panels.append(Panel(title, "context", "tokens", label, unit, contexts, drawn))
-    if not panels:
-        raise BadInput("there is nothing to draw: the cache and the arithmetic of bare numbers are not known")
-    return panels
-
-
-def _positive(value: Any, contexts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    """A quantity along the contexts, where it is known and anywhere above zero, which a logarithmic axis can show."""
-    if value is None or not np.any(np.asarray(value) > 0):
-        return None
-    return np.broadcast_to(np.asarray(value, dtype=float), contexts.shape)

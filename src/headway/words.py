@@ -1,0 +1,122 @@
+"""A pass in words: the answer in a sentence, why it is so, and what it rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from headway.figures import AXIS_LABELS, varying_axes
+from headway.step.first_order import Pass
+from headway.step.question import AXES
+from headway.units import format_si
+
+
+def title(result: Pass) -> str:
+    """The result's name for a picture: model, system, and the axes that are neither drawn nor left at one token."""
+    drawn = (varying_axes(result) or ["batch"])[0]
+    words = []
+    for axis in AXES:
+        value = float(np.ravel(getattr(result.question, axis))[0])
+        name, _ = AXIS_LABELS[axis]
+        if axis != drawn and result.grid[AXES.index(axis)] == 1 and (axis, value) != ("pass_tokens", 1.0):
+            words.append(f"{name} {value:,.0f}")
+    return ", ".join([f"{result.model.name} on {result.system.name}", *words])
+
+
+def value_at(result: Pass, name: str, index: tuple[int, ...]) -> float:
+    """A quantity at a position of the grid, whether or not it fits there."""
+    return float(np.broadcast_to(np.asarray(result.sheet.value(name)), result.grid)[index])
+
+
+def answer(result: Pass) -> str:
+    """One sentence: how long a pass takes, what it makes and costs."""
+    best = result.best
+    batch, ctx, new = (value_at(result, axis, best) for axis in AXES)
+    carried = f"{batch:,.0f} sequence{'s' if batch != 1 else ''}"
+    carried += f" of {new:,.0f} new tokens each" if new != 1 else ""
+    all_fit = bool(np.all(result.fits))
+    cheapest = f"Cheapest of what {'was asked' if all_fit else 'fits'}: a pass of {carried}"
+    opening = cheapest if varying_axes(result) else f"One pass of {carried}"
+    step, rate = value_at(result, "step_s", best), value_at(result, "tokens_per_s", best)
+    text = (f"{opening} at {ctx:,.0f} tokens of context takes {format_si(step, 's')} on {result.system.name}: "
+            f"{rate:,.0f} tokens/s")  # fmt: skip
+    if not np.broadcast_to(result.fits, result.grid)[best]:
+        text = f"Beyond what the memory holds: {text[0].lower()}{text[1:]}"
+    if result.sheet.value("cost_per_token_usd") is None:
+        return f"{text}; the cost is not known ({result.sheet['cost_per_token_usd'].quantity.gap})."
+    return f"{text}, {format_si(value_at(result, 'cost_per_token_usd', best), 'USD/token')}."
+
+
+def why(result: Pass) -> str:
+    """What binds that pass, and what would change it."""
+    best = result.best
+    bound = str(np.broadcast_to(result.bound, result.grid)[best])
+    words = {"weights": "reading weights", "kv": "reading KV cache", "compute": "arithmetic",
+             "communication": "communication", "overhead": "overhead"}  # fmt: skip
+    text = f"It is bound by {words[bound]}." + _balance(result, best, bound)
+    largest = value_at(result, "largest_batch", best)
+    if np.isfinite(largest):
+        text += f" Memory holds {largest:,.0f} such sequence{'s' * (largest != 1)}."
+    step, drain = (format_si(value_at(result, name, best), "s") for name in ("step_s", "drain_s"))
+    return (f"{text} Back to back, a batch leaves every {step}; the memory, when full, drains in {drain}, the longest "
+            "pass that reads no byte twice.")  # fmt: skip
+
+
+def _balance(result: Pass, best: tuple[int, ...], bound: str) -> str:
+    """Where arithmetic takes over from memory, or why it never does."""
+    balance, blackboard = value_at(result, "balance_batch_with_kv", best), value_at(result, "balance_batch", best)
+    if not np.isfinite(balance):
+        text = " At this context it is memory-bound at every batch"
+        if result.sheet.value("balance_context") is None:
+            return f"{text}: one sequence's KV takes longer to read than its arithmetic takes."
+        context = value_at(result, "balance_context", best)
+        return (f"{text}: from {context:,.0f} tokens on, one sequence's KV takes longer to read than its arithmetic "
+                "takes.")  # fmt: skip
+    if balance < 1:
+        return " Even a single sequence is past the balance of arithmetic and memory."
+    left_out = f" ({blackboard:,.0f} with KV reads left out)" if round(balance) != round(blackboard) else ""
+    if bound == "compute":
+        return f" A batch of {balance:,.0f}{left_out} would already balance arithmetic and memory."
+    return f" Arithmetic takes over at a batch of {balance:,.0f}{left_out}."
+
+
+def assumed(result: Pass) -> list[str]:
+    """The assumptions, one to a line."""
+    model, system, sheet = result.model, result.system, result.sheet
+    flop, price = sheet["flop_per_s"].quantity, sheet["rental_usd_per_s"].quantity
+    rate = f"arithmetic at {format_si(float(np.max(flop.value)), 'FLOP/s')} a chip"
+    kv = f", KV cache in {model.kv_dtype.name}" if model.architecture else ""
+    lines = [
+        "; ".join(filter(None, (f"{model.stored_as()}{kv}", rate, flop.origin.note.split(";")[0]))),
+        "1 multiply-add = 2 FLOP; dense peaks and data-sheet rates, without efficiency; links count one way; tokens/s "
+        "are of the whole system",
+        f"{float(np.max(sheet.value('usable_memory_fraction'))):.0%} of memory usable; {_together(system)}",
+    ]  # fmt: skip
+    if price.value is not None:
+        note = f" ({price.origin.note})" if price.origin.note else ""
+        lines.append(f"rent of {format_si(float(np.max(price.value)), 'USD/s')} a chip, {price.origin.kind}{note}")
+    if model.lookup_params:
+        lines.append(f"{format_si(model.active_params, 'params')} are multiplied per token: the input embedding "
+                     f"({format_si(model.lookup_params, 'params')}) is looked up, not streamed")  # fmt: skip
+    longest = float(np.max(np.asarray(sheet.value("context_tokens")))) + float(np.max(sheet.value("pass_tokens")))
+    if model.positions is not None and longest > model.positions:
+        lines.append(f"{longest:,.0f} tokens are more than the {model.positions:,} positions of the model's config")
+    refinements = ", ".join(name for name in result.left_out if name != "overhead")
+    overhead = "overhead (--set t_overhead_s=...)" if "overhead" in result.left_out else ""
+    if left_out := ", ".join(filter(None, (refinements and f"{refinements} (--refine adds them)", overhead))):
+        lines.append(f"left out: {left_out}")
+    lines += [f"--set {name} changes nothing here" for name in result.without_effect]
+    lines.append(f"no error bar: {result.interval_reason('step_s')}")
+    return lines
+
+
+def _together(system: Any) -> str:
+    """How the chips share the work, and what lies between them that is not counted."""
+    if system.chips == 1:
+        return "one chip"
+    text = f"all {system.chips:,} chips work at the same moment and share weights and KV evenly"
+    if system.domains == 1:
+        return text
+    return (f"{text}, though they are {system.domains:,} scale-up domains of {system.domain_chips:,} and the network "
+            "between is not counted")  # fmt: skip

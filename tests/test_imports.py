@@ -25,6 +25,7 @@ FLOORS = [
     {"explanation", "techniques", "validate"},
     {"figures"},
     {"drawing", "words", "api"},
+    {"web"},
     {"cli"},
 ]
 # Rooms that may use less than what stands below them: equations take numbers, and know nothing of where they are from;
@@ -83,10 +84,10 @@ def test_equations_need_only_arrays(path):
 
 
 def test_what_is_imported_is_a_dependency():
-    """Beyond the standard library there are the two mandatory dependencies, and matplotlib where pictures are drawn."""
+    """Beyond the standard library there are the two mandatory dependencies, and the extras where they are used."""
     for path in PACKAGE.rglob("*.py"):
         found = {module.split(".")[0] for module in imports(path)} - set(sys.stdlib_module_names) - {"headway"}
-        extras = {"matplotlib"} if room_of(path) == "drawing" else set()
+        extras = {"drawing": {"matplotlib"}, "web": {"starlette", "uvicorn"}}.get(room_of(path), set())
         assert found <= {"numpy", "array_api_compat"} | extras, path
 
 

@@ -24,6 +24,7 @@ FORMATS = (".svg", ".png", ".html")
 # has its own dash as well, so that colour is never alone.
 _STYLES = {
     "compute": ("#D55E00", (0, (6, 2))),
+    "memory": ("#0072B2", (0, (4, 1.5, 1, 1.5))),
     "weights": ("#0072B2", (0, (1, 1.2))),
     "kv": ("#009E73", (0, (4, 1.5, 1, 1.5))),
     "comm": ("#CC79A7", (0, (3, 1, 1, 1, 1, 1))),
@@ -137,6 +138,8 @@ def _draw_curve(axes: Any, x: Any, curve: Curve, scale: float) -> None:
     values = np.where(curve.values > 0, curve.values, np.nan) * scale
     weight, alpha = (4.0, 0.35) if total else (1.9, 1.0)
     how = {"color": colour, "linestyle": dash, "zorder": 2 if total else 3}
+    if curve.low is not None and curve.high is not None:
+        axes.fill_between(x, curve.low * scale, curve.high * scale, color=colour, alpha=0.15, linewidth=0)
     axes.plot(x, np.where(curve.held, values, np.nan), label=curve.label, linewidth=weight, alpha=alpha, **how)
     if curve.held.all():
         return

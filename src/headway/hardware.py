@@ -90,7 +90,7 @@ def load_system(spec: str, changes: Mapping[str, object] | None = None) -> Syste
     """
     if not isinstance(spec, str):
         raise BadInput(f"a system is written like h100-sxm:8 or gb200-nvl72, found {shown(spec)}")
-    name, count = _split(spec)
+    name, count = name_and_count(spec)
     own: dict[str, catalog.Entry] = {}
     if name.endswith(".toml"):
         read = catalog.read_file(Path(name))
@@ -124,7 +124,7 @@ def _chip_of(rack: catalog.Entry) -> catalog.Entry:
         raise BadInput(f"the chip of system {rack.name}: {error}") from None
 
 
-def _split(spec: str) -> tuple[str, int]:
+def name_and_count(spec: str) -> tuple[str, int]:
     """The name and the count of a written system."""
     text = spec.strip()
     match = _COUNTED.match(text)

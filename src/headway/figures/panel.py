@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from headway.units import format_si
+
 POINTS = 160  # a smooth curve on paper; the corners stay where they are
 MOST_CURVES = 4  # more would not be told apart
 # What is drawn for a unit, and its name on paper.
@@ -19,6 +21,7 @@ class Curve:
     """One line: a label and its values; `role` says which colour and weight it has, `mark` its letter in text.
 
     `held` is where the memory suffices; the values elsewhere are NaN, unless the question was asked beyond memory.
+    `low` and `high` are the ends of its interval, None as long as none has been measured.
     """
 
     label: str
@@ -26,6 +29,8 @@ class Curve:
     role: str
     mark: str
     held: np.ndarray[Any, Any]
+    low: np.ndarray[Any, Any] | None = None
+    high: np.ndarray[Any, Any] | None = None
 
     @property
     def whole(self) -> bool:
@@ -67,6 +72,15 @@ class Panel:
             return 1.0, 10.0
         terms = len(totals) < len(self.curves)
         return float(np.nanmin(np.concatenate(totals)) / (50 if terms else 2)), float(max(tops) * 2)
+
+    def told(self) -> str:
+        """The chart in a few sentences, for those who do not see it."""
+        parts = [f"{self.title}, {plain(self.x[0])} to {plain(self.x[-1])} {self.x_unit}."]
+        for curve in self.curves:
+            ends = curve.values[np.isfinite(curve.values)][[0, -1]]
+            first, last = (format_si(float(value), self.y_unit) for value in ends)
+            parts.append(f"{curve.label}: from {first} to {last}.")
+        return " ".join(parts + [f"{line}." for line in self.key()])
 
     def places(self) -> dict[str, Mark]:
         """The marks along x that lie in the picture, from left to right, by the letters that stand for them."""

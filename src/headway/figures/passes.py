@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +15,16 @@ from headway.step.question import AXES, Question
 AXIS_LABELS = {"batch": ("batch", "sequences"), "context_tokens": ("context", "tokens"),
                "pass_tokens": ("pass length", "tokens")}  # fmt: skip
 _PLURALS = {"batch": "batches", "context_tokens": "contexts", "pass_tokens": "pass lengths"}
-TERMS = (
+Term = tuple[str, str, str, str]  # label, quantity, role, letter
+TERMS: tuple[Term, ...] = (
     ("arithmetic", "t_compute_s", "compute", "a"),
     ("reading weights", "t_weights_s", "weights", "w"),
     ("reading KV cache", "t_kv_s", "kv", "k"),
     ("communication", "t_comm_s", "comm", "c"),
     ("overhead", "t_overhead_s", "overhead", "o"),
 )
+# At first sight: the two of which a pass takes the longer, and what nothing hides where there is any.
+TWO_TERMS: tuple[Term, ...] = (TERMS[0], ("memory traffic", "t_memory_s", "memory", "m"), *TERMS[3:])
 
 
 def varying_axes(result: Pass) -> list[str]:
@@ -99,7 +102,9 @@ def _evenly_spaced(values: np.ndarray[Any, Any]) -> bool:
     return bool(np.abs(points - even).max() <= 0.5 + 1e-9 * points[-1])
 
 
-def roofline_panels(result: Pass) -> list[Panel]:
+def roofline_panels(
+    result: Pass, *, time_terms: Sequence[Term] = TERMS, cost_terms: Sequence[Term] = TERMS
+) -> list[Panel]:
     """Latency and cost along the longest axis of a result, with the terms apart.
 
     The curves are evaluated on an even grid over the asked range, logarithmic or linear as the range is, so that they
@@ -120,7 +125,7 @@ def roofline_panels(result: Pass) -> list[Panel]:
         marks += _places(axis, passes[0][1])
     blank = Panel("", *AXIS_LABELS[axis], "", "", grid, (), tuple(marks), linear)
     beyond = result.question.beyond_memory
-    return [_latency(axis, blank, passes, beyond), *_cost(axis, blank, passes, beyond)]
+    return [_latency(axis, blank, passes, beyond, time_terms), *_cost(axis, blank, passes, beyond, cost_terms)]
 
 
 def _grid(asked: np.ndarray[Any, Any], linear: bool) -> np.ndarray[Any, Any]:
@@ -159,38 +164,50 @@ def _flat(result: Pass, name: str, size: int) -> np.ndarray[Any, Any] | None:
     return None if value is None else np.broadcast_to(np.asarray(value, dtype=float).ravel(), (size,))
 
 
-def _curves(axis: str, panel: Panel, passes: list[tuple[str, Pass]], total: str, factor: Any,
-            beyond: bool) -> tuple[Curve, ...]:  # fmt: skip
+def _curves(axis: str, panel: Panel, passes: list[tuple[str, Pass]], total: str, beyond: bool,
+            terms: Sequence[Term], factor: Any) -> tuple[Curve, ...]:  # fmt: skip
     """The terms of a pass and its total, or the totals of several; they end where the memory is full."""
     wanted = [(passes[0], ("the pass", total, "total", "*"), 1.0)]
     if len(passes) > 1:
         wanted = [(p, (p[0], total, f"family{i}", "ABCD"[i]), 1.0) for i, p in enumerate(passes)]
     elif factor is not None:
-        wanted = [*((passes[0], term, factor) for term in TERMS), *wanted]
+        wanted = [*((passes[0], term, factor) for term in terms), *wanted]
     curves = []
     for (_, result), (label, name, role, letter), scale in wanted:
         values = _flat(result, name, panel.x.size)
         held = np.broadcast_to(np.asarray(result.fits).ravel(), panel.x.shape) & (panel.x <= _full(axis, result))
-        if values is not None and values.max() > 0 and (beyond or held.any()):
-            curves.append(Curve(label, np.where(held | beyond, values * scale, np.nan), role, letter, held))
+        if values is None or values.max() <= 0 or not (beyond or held.any()):
+            continue
+        shown = np.where(held | beyond, values * scale, np.nan)
+        low, high = _band(result, name, shown) if name == total else (None, None)
+        curves.append(Curve(label, shown, role, letter, held, low, high))
     return tuple(curves)
 
 
-def _latency(axis: str, panel: Panel, passes: list[tuple[str, Pass]], beyond: bool) -> Panel:
+def _band(result: Pass, name: str, shown: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    """The interval of a curve where one has been measured."""
+    interval = result.sheet.error(name).interval(shown)
+    if interval is None:
+        return None, None
+    low, high = (np.broadcast_to(bound, shown.shape) for bound in interval)
+    return low, high
+
+
+def _latency(axis: str, panel: Panel, passes: list[tuple[str, Pass]], beyond: bool, terms: Sequence[Term]) -> Panel:
     drain = Mark("drain time", y=float(passes[0][1].sheet.value("drain_s")))
-    curves = _curves(axis, panel, passes, "step_s", 1.0, beyond)
+    curves = _curves(axis, panel, passes, "step_s", beyond, terms, 1.0)
     return replace(panel, title=f"time of one pass against {panel.x_label}", y_label="time", y_unit="s", curves=curves,
                    marks=(drain, *panel.marks))  # fmt: skip
 
 
-def _cost(axis: str, panel: Panel, passes: list[tuple[str, Pass]], beyond: bool) -> list[Panel]:
+def _cost(axis: str, panel: Panel, passes: list[tuple[str, Pass]], beyond: bool, terms: Sequence[Term]) -> list[Panel]:
     _, first = passes[0]
     price = first.sheet.value("system_usd_per_s")
     if price == 0:
         return []  # a logarithmic axis has no room for what costs nothing
     tokens = np.asarray(first.sheet.value("batch")) * np.asarray(first.sheet.value("pass_tokens"))
     per_token = None if price is None else price / np.broadcast_to(tokens.ravel(), panel.x.shape)
-    curves = _curves(axis, panel, passes, "cost_per_token_usd", per_token, beyond)
+    curves = _curves(axis, panel, passes, "cost_per_token_usd", beyond, terms, per_token)
     if not curves:
         return []
     return [replace(panel, title=f"cost of a token against {panel.x_label}", y_label="cost", y_unit="USD/token",

@@ -370,6 +370,7 @@ def _consequences(sheet: Worksheet, model: Model) -> None:
         ("tokens_per_s_per_user", throughput.tokens_per_s_per_user, "tokens/s", "pass_tokens step_s"),
         ("mfu", throughput.mfu, "1", f"flop={flop} step_s flop_per_s=system_flop_per_s"),
         ("bytes_read", roofline.bytes_read, "B", "weights_bytes kv_bytes"),
+        ("t_memory_s", roofline.stream_time_s, "s", "bytes_read bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
         ("mbu", throughput.mbu, "1", "bytes_read step_s bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
         ("cost_per_token_usd", cost.cost_per_token_usd, "USD/token",
          "step_s price_usd_per_s=system_usd_per_s batch pass_tokens"),

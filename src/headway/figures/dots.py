@@ -1,0 +1,62 @@
+"""A chart of single things as dots, such as machines by their year."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headway.units import format_si
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One thing: its place, the group it belongs to, and the key of the column that chose it, if one did."""
+
+    name: str
+    group: str
+    x: float
+    y: float
+    chosen: str = ""
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Dots over a linear x axis, y logarithmic; `absent` says which things have no place, and why."""
+
+    title: str
+    x_label: str
+    x_unit: str
+    y_label: str
+    y_unit: str
+    dots: tuple[Dot, ...]
+    absent: tuple[str, ...] = ()
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The columns of its table."""
+        return ("name", "maker", self.x_label, self.y_label)
+
+    def row(self, dot: Dot) -> list[str]:
+        """One dot in the table."""
+        return [dot.name, dot.group, f"{dot.x:.1f}", format_si(dot.y, self.y_unit)]
+
+    def groups(self) -> list[str]:
+        """The groups, in the order in which they first appear."""
+        return list(dict.fromkeys(dot.group for dot in self.dots))
+
+    def x_range(self) -> tuple[float, float]:
+        """Where x begins and ends, to whole steps."""
+        places = [dot.x for dot in self.dots]
+        return (float(int(min(places))), float(int(max(places)) + 1)) if places else (0.0, 1.0)
+
+    def y_range(self) -> tuple[float, float]:
+        """Where y begins and ends."""
+        heights = [dot.y for dot in self.dots]
+        return (min(heights) / 1.5, max(heights) * 1.5) if heights else (1.0, 10.0)
+
+    def told(self) -> str:
+        """The chart in a sentence."""
+        if not self.dots:
+            return f"{self.title}: nothing to show."
+        low, high = (pick(self.dots, key=lambda dot: dot.y) for pick in (min, max))
+        return (f"{self.title}: {len(self.dots)} dots from {format_si(low.y, self.y_unit)} ({low.name}) to "
+                f"{format_si(high.y, self.y_unit)} ({high.name}).")  # fmt: skip

@@ -1,0 +1,86 @@
+"""A column's question put to the library, and the command and the call that put the same one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from headway.errors import Infeasible, MissingFact
+from headway.step.first_order import Pass, evaluate
+from headway.step.question import Question
+from headway.web.library import settled
+from headway.web.state import Side, State
+
+CONFIG_FILE = "config.json"  # what a pasted config is saved as
+_OPTIONS = {"batch": "batch", "context_tokens": "context", "pass_tokens": "pass"}
+_ARGUMENTS = {"batch": "batch", "context_tokens": "context", "pass_tokens": "pass_tokens"}
+
+
+def ask(side: Side, state: State, *, beyond: bool = False, **axes: Any) -> Pass:
+    """The pass of a column at axes of `Question`; the batch and the context of the state where they do not say."""
+    asked = {"batch": state.batch, "context_tokens": state.context_tokens, **axes}
+    model, system, rest = settled(side)
+    question = Question(refine=state.refine, beyond_memory=beyond, **asked)
+    return evaluate(model, system, question, rest)
+
+
+def asked_or_why(side: Side, state: State, *, beyond: bool = False, **axes: Any) -> tuple[Pass | None, str]:
+    """The pass, or the line that says why there is none."""
+    try:
+        return ask(side, state, beyond=beyond, **axes), ""
+    except (Infeasible, MissingFact) as refusal:
+        return None, str(refusal)
+
+
+def heading(side: Side) -> str:
+    """What a column is about."""
+    model, system, _ = settled(side)
+    changed = f", {len(side.changes)} number{'s' * (len(side.changes) > 1)} changed" if side.changes else ""
+    return f"{'the pasted config' if side.config else model.name} on {system.name}{changed}"
+
+
+def command(side: Side, *words: str, machine: bool = True) -> str:
+    """A command line about a column's model and machine."""
+    name = CONFIG_FILE if side.config else side.model
+    changes = [word for change in side.changes for word in ("--set", "=".join(change))]
+    first, *more = words
+    return shlex.join(["headway", first, name, *(["--on", side.on] if machine else []), *more, *changes])
+
+
+def pass_command(side: Side, state: State, **axes: Any) -> str:
+    """The command that computes what a figure shows."""
+    asked = {"batch": state.batch, "context_tokens": state.context_tokens, **axes}
+    words = [word for axis, value in asked.items() for word in (f"--{_OPTIONS[axis]}", _on_command_line(value))]
+    return command(side, "roofline", *words, *(word for name in state.refine for word in ("--refine", name)))
+
+
+def pass_call(side: Side, state: State, quantity: str, **axes: Any) -> str:
+    """The Python that computes what a figure shows."""
+    asked = {"batch": state.batch, "context_tokens": state.context_tokens, **axes}
+    words = [f"{_ARGUMENTS[axis]}={_in_python(value)}" for axis, value in asked.items()]
+    words += [f"refine={list(state.refine)!r}"] * bool(state.refine) + _changes(side)
+    name = CONFIG_FILE if side.config else side.model
+    called = f"headway.roofline({name!r}, on={side.on!r}, {', '.join(words)})"
+    return f"import headway\n\npasses = {called}\nprint(passes.{quantity})"
+
+
+def _changes(side: Side) -> list[str]:
+    return [f"changes={dict(side.changes)!r}"] * bool(side.changes)
+
+
+def _on_command_line(value: Any) -> str:
+    """A value, or a range that doubles."""
+    return f"{value[0]:.0f}:{value[-1]:.0f}:log" if isinstance(value, Sequence) else f"{value:.0f}"
+
+
+def _in_python(value: Any) -> str:
+    return f"[{', '.join(f'{v:.0f}' for v in value)}]" if isinstance(value, Sequence) else f"{value:.0f}"
+
+
+def doubling(low: float, high: float) -> list[float]:
+    """From low to high, each twice the one before, and the end itself."""
+    points = [float(low * 2**i) for i in range(int(np.floor(np.log2(high / low) + 1e-9)) + 1)]
+    return points if points[-1] == high else [*points, float(high)]

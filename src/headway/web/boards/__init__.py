@@ -1,0 +1,1 @@
+"""The boards: each a function from a state to what is shown."""

@@ -414,6 +414,23 @@ def balance_batch_with_kv(t_weights_s: Array, t_compute_per_sequence_s: Array, t
     return xp.where(crosses, t_weights_s / xp.where(crosses, slack, xp.ones_like(slack)), xp.inf)
 
 
+def balance_pass_tokens(t_memory_s: Array, t_compute_per_token_s: Array) -> Array:
+    """Tokens of each sequence in a pass from which on arithmetic takes longer than memory traffic. [tokens]
+
+        tokens = t_memory_s / t_compute_per_token_s
+
+    t_memory_s: time to read weights and KV of the batch, which is the same for a pass of any length [s]
+    t_compute_per_token_s: time of the arithmetic of one token of each sequence [s]
+
+    Source: lecture 00:00:00, the two terms set equal, solved for the length of a pass.
+    Valid: attention's arithmetic left out; a cache that is read whole.
+
+    >>> balance_pass_tokens(6e-3, 1e-5)
+    600.0
+    """
+    return t_memory_s / t_compute_per_token_s
+
+
 def balance_context(flop_per_sequence: Array, flop_per_s: Array, kv_bytes_per_token: Array,
                     bandwidth_bytes_per_s: Array) -> Array:  # fmt: skip
     """Context at which reading one sequence's KV takes as long as its arithmetic. [tokens]

@@ -13,14 +13,17 @@ class Dot:
 
     name: str
     group: str
-    x: float
+    x: float | None
     y: float
     chosen: str = ""
 
 
 @dataclass(frozen=True)
 class Dots:
-    """Dots over a linear x axis, y logarithmic; `absent` says which things have no place, and why."""
+    """Dots over a linear x axis, y logarithmic; `absent` says which things have no height, and why.
+
+    Those whose x is not known stand in a column of their own, left of the others.
+    """
 
     title: str
     x_label: str
@@ -37,16 +40,22 @@ class Dots:
 
     def row(self, dot: Dot) -> list[str]:
         """One dot in the table."""
-        return [dot.name, dot.group, f"{dot.x:.1f}", format_si(dot.y, self.y_unit)]
+        return [dot.name, dot.group, "" if dot.x is None else f"{dot.x:.1f}", format_si(dot.y, self.y_unit)]
 
     def groups(self) -> list[str]:
         """The groups, in the order in which they first appear."""
         return list(dict.fromkeys(dot.group for dot in self.dots))
 
-    def x_range(self) -> tuple[float, float]:
-        """Where x begins and ends, to whole steps."""
-        places = [dot.x for dot in self.dots]
-        return (float(int(min(places))), float(int(max(places)) + 1)) if places else (0.0, 1.0)
+    @property
+    def unknown_x(self) -> float:
+        """Where those stand whose x is not known."""
+        return min((dot.x for dot in self.dots if dot.x is not None), default=1.0) // 1 - 1.0
+
+    def x_ticks(self) -> list[tuple[float, str]]:
+        """Whole steps of x, and what stands for an unknown one."""
+        last = int(max((dot.x for dot in self.dots if dot.x is not None), default=0.0)) + 1
+        steps = [(float(step), str(step)) for step in range(int(self.unknown_x) + 1, last + 1)]
+        return [(self.unknown_x, "no date"), *steps] if any(dot.x is None for dot in self.dots) else steps
 
     def y_range(self) -> tuple[float, float]:
         """Where y begins and ends."""

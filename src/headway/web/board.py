@@ -80,7 +80,7 @@ def _shared_ranges(figures: Iterable[Figure]) -> Mapping[str, tuple[float, float
         low, high = figure.chart.y_range()
         before = ranges.get(figure.key, (low, high))
         ranges[figure.key] = (min(low, before[0]), max(high, before[1]))
-    return {key: (step_below(low), 1 / step_below(1 / high)) for key, (low, high) in ranges.items()}
+    return {key: (step_below(low), rounded(1 / step_below(1 / high))) for key, (low, high) in ranges.items()}
 
 
 def step_below(value: float) -> float:
@@ -115,7 +115,12 @@ def _figure_json(figure: Figure, y_range: tuple[float, float]) -> Json:
         "title": chart.title,
         "about": chart.told(),
         "caption": figure.caption,
-        "y": {"label": chart.y_label, "unit": unit, "log": True, "range": [limit * scale for limit in y_range]},
+        "y": {
+            "label": chart.y_label,
+            "unit": unit,
+            "log": True,
+            "range": [rounded(limit * scale) for limit in y_range],
+        },
         "equations": [asdict(one) for one in steps(figure)],
         "call": figure.call,
         "command": figure.command,
@@ -154,14 +159,17 @@ def _curves_json(panel: Panel, scale: float, figure: Figure) -> Json:
 
 
 def _dots_json(chart: Dots, scale: float) -> Json:
+    ticks = chart.x_ticks()
+    dots = [
+        {"name": dot.name, "group": dot.group, "x": chart.unknown_x if dot.x is None else dot.x,
+         "y": rounded(dot.y * scale), "text": format_si(dot.y, chart.y_unit), "chosen": dot.chosen}
+        for dot in chart.dots
+    ]  # fmt: skip
     return {
         "kind": "dots",
-        "x": {"label": chart.x_label, "unit": chart.x_unit, "log": False, "range": list(chart.x_range())},
-        "dots": [
-            {"name": dot.name, "group": dot.group, "x": dot.x, "y": rounded(dot.y * scale),
-             "text": format_si(dot.y, chart.y_unit), "chosen": dot.chosen}
-            for dot in chart.dots
-        ],
+        "x": {"label": chart.x_label, "unit": chart.x_unit, "log": False, "range": [ticks[0][0] - 0.5, ticks[-1][0]],
+              "ticks": [list(tick) for tick in ticks]},
+        "dots": dots,
         "groups": chart.groups(),
         "marks": [],
         "notes": list(chart.absent),

@@ -9,13 +9,15 @@ from headway.errors import UnknownName
 from headway.explanation import LECTURE, derivation, origin_text
 from headway.units import format_si
 from headway.web.board import Board, Column, Json, table
-from headway.web.boards import batch
+from headway.web.boards import batch, generations, pass_length
 from headway.web.library import settled
 from headway.web.state import Side, State, query, read
 
 Pairs = Sequence[tuple[str, str]]
 _BOARDS: dict[str, tuple[str, Callable[[State], Board]]] = {
     "batch": ("Batch", batch.board),
+    "pass-length": ("Pass length", pass_length.board),
+    "generations": ("Generations", generations.board),
 }
 
 

@@ -1,0 +1,96 @@
+"""Machines by generation: what moved from one to the next, and what did not."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from headway import generations as machines
+from headway.catalog import vocabulary
+from headway.figures import MACHINE_QUANTITIES, machine_dots
+from headway.generations import Generation, generation
+from headway.hardware import System, changed_system
+from headway.units import format_si
+from headway.web import controls
+from headway.web.board import Board, Column, Figure
+from headway.web.library import settled
+from headway.web.state import Side, State
+
+_CAPTION = "a launch without its month is drawn in the middle of its year; left of them are those without a date"
+
+
+def board(state: State) -> Board:
+    """Ridge, drain, links and the largest model, over the catalogue."""
+    columns = tuple(_column(key, side, state) for key, side in state.sides.items())
+    question = "From one generation of machines to the next, what moved and what did not?"
+    return Board("Generations", question, (controls.single_chips(state),), columns)
+
+
+@functools.cache
+def _catalogued(chips: bool) -> tuple[Generation, ...]:
+    return tuple(machines.generations(chips=chips))
+
+
+def _column(key: str, side: Side, state: State) -> Column:
+    system = _machine(side)
+    mine = generation(system)
+    others = [other for other in _catalogued(state.chips) if other.system.name != system.name]
+    return Column(
+        key=key,
+        heading=system.name + (", with changed numbers" if side.changes else ""),
+        controls=controls.of_side(key, side, model=False),
+        answer=_answer(mine),
+        why=_why(mine, others),
+        facts=_facts(mine),
+        assumptions=("one scale-up domain of each machine; dense peaks and data-sheet rates",
+                     "the largest model is at fp8 and leaves half of the usable memory to KV cache"),
+        figures=tuple(_figure(key, side, state, mine, others, quantity) for quantity in MACHINE_QUANTITIES),
+        given=mine,
+    )  # fmt: skip
+
+
+def _machine(side: Side) -> System:
+    """The machine with all changes that are of a machine, whether or not a pass would have used them."""
+    _, system, rest = settled(side)
+    figures = vocabulary()
+    return changed_system(system, {name: value for name, value in rest.items() if name in figures})
+
+
+def _figure(
+    key: str, side: Side, state: State, mine: Generation, others: Sequence[Generation], quantity: str
+) -> Figure:
+    changes = f", {dict(side.changes)!r}" if side.changes else ""
+    call = ("from headway.generations import generation\nfrom headway.hardware import load_system\n\n"
+            f"print(generation(load_system({side.on!r}{changes})).value({quantity!r}))")  # fmt: skip
+    command = "headway catalog generations" + (" --chips" if state.chips else "")
+    dots = machine_dots([*others, mine], quantity, mine.system.name, key)
+    return Figure(quantity, dots, command, call, mine, (quantity,), caption=_CAPTION)
+
+
+def _text(machine: Generation, quantity: str, unit: str) -> str:
+    value = machine.value(quantity)
+    return "not known" if value is None else format_si(float(value), unit)
+
+
+def _answer(mine: Generation) -> str:
+    ridge, drain = _text(mine, "ridge_bf16", "1"), _text(mine, "drain_s", "s")
+    links, largest = _text(mine, "scaleup_over_scaleout", "1"), _text(mine, "largest_model_params", "params")
+    return (f"{mine.system.name}: {ridge} multiply-adds in the time that one parameter is read, a memory that drains "
+            f"in {drain}, links {links} times as fast inside as out, and room for a model of {largest}.")  # fmt: skip
+
+
+def _why(mine: Generation, others: Sequence[Generation]) -> str:
+    """How far the machines of the catalogue are apart."""
+    told = []
+    for quantity, name, unit in (("ridge_bf16", "the ridge", "1"), ("drain_s", "the drain time", "s"),
+                                 ("largest_model_params", "the largest model", "params")):  # fmt: skip
+        values = [float(v) for v in (other.value(quantity) for other in (*others, mine)) if v is not None]
+        told.append(f"{name} from {format_si(min(values), unit)} to {format_si(max(values), unit)}")
+    return f"Over the catalogue: {'; '.join(told)}."
+
+
+def _facts(mine: Generation) -> tuple[tuple[str, str], ...]:
+    rows = (("chips in a domain", "domain_chips", "chips"), ("memory of the domain", "domain_memory_bytes", "B"),
+            ("memory bandwidth, a chip", "bandwidth_bytes_per_s", "B/s"), ("ridge, fp8", "ridge_fp8", "1"),
+            ("power, a chip", "chip_power_w", "W"))  # fmt: skip
+    return tuple((label, _text(mine, name, unit)) for label, name, unit in rows)

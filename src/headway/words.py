@@ -11,6 +11,10 @@ from headway.step.first_order import Pass
 from headway.step.question import AXES
 from headway.units import format_si
 
+# What takes most of the time, in words.
+BOUND = {"weights": "reading weights", "kv": "reading KV cache", "compute": "arithmetic",
+         "communication": "communication", "overhead": "overhead"}  # fmt: skip
+
 
 def title(result: Pass) -> str:
     """The result's name for a picture: model, system, and the axes that are neither drawn nor left at one token."""
@@ -52,9 +56,7 @@ def why(result: Pass) -> str:
     """What binds that pass, and what would change it."""
     best = result.best
     bound = str(np.broadcast_to(result.bound, result.grid)[best])
-    words = {"weights": "reading weights", "kv": "reading KV cache", "compute": "arithmetic",
-             "communication": "communication", "overhead": "overhead"}  # fmt: skip
-    text = f"It is bound by {words[bound]}." + _balance(result, best, bound)
+    text = f"It is bound by {BOUND[bound]}." + _balance(result, best, bound)
     largest = value_at(result, "largest_batch", best)
     if np.isfinite(largest):
         text += f" Memory holds {largest:,.0f} such sequence{'s' * (largest != 1)}."

@@ -5,15 +5,11 @@ print them beside the picture.
 """
 
 from headway.figures.dots import Dot, Dots
-from headway.figures.machines import QUANTITIES as MACHINE_QUANTITIES
-from headway.figures.machines import machine_dots
 from headway.figures.models import contexts_between, model_panels
-from headway.figures.panel import DRAWN_UNITS, MOST_CURVES, Curve, Mark, Panel, plain
+from headway.figures.panel import DRAWN_UNITS, MOST_CURVES, POINTS, Curve, Mark, Panel, plain
 from headway.figures.passes import AXIS_LABELS, TERMS, TWO_TERMS, caption, roofline_panels, varying_axes
-from headway.figures.ratio import ratio_panel, ratio_sheet
 
 __all__ = [
-    "AXIS_LABELS", "DRAWN_UNITS", "MACHINE_QUANTITIES", "MOST_CURVES", "TERMS", "TWO_TERMS", "Curve", "Dot", "Dots",
-    "Mark", "Panel", "caption", "contexts_between", "machine_dots", "model_panels", "plain", "ratio_panel",
-    "ratio_sheet", "roofline_panels", "varying_axes",
+    "AXIS_LABELS", "DRAWN_UNITS", "MOST_CURVES", "POINTS", "TERMS", "TWO_TERMS", "Curve", "Dot", "Dots", "Mark",
+    "Panel", "caption", "contexts_between", "model_panels", "plain", "roofline_panels", "varying_axes",
 ]  # fmt: skip

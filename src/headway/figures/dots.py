@@ -20,7 +20,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Dots:
-    """Dots over a linear x axis, y logarithmic; `absent` says which things have no height, and why.
+    """Dots over a linear x axis, y logarithmic; `absent` names the things that have no height, for no source gave it.
 
     Those whose x is not known stand in a column of their own, left of the others.
     """

@@ -25,7 +25,7 @@ def machine_dots(machines: Iterable[Generation], quantity: str, chosen: str = ""
     for machine in machines:
         value, name, chip = machine.value(quantity), machine.system.name, machine.system.chip
         if value is None:
-            absent.append(f"{name}: {machine.sheet[quantity].quantity.gap}")
+            absent.append(name)
         else:
             year = launch_year(chip.texts.get("launch", ""))
             maker = chip.texts.get("vendor", "others")

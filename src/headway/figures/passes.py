@@ -159,8 +159,8 @@ def _evaluated(result: Pass, fixed: Question, axis: str, grid: np.ndarray[Any, A
     return evaluate(result.model, result.system, asked, result.changes)
 
 
-def _flat(result: Pass, name: str, size: int) -> np.ndarray[Any, Any] | None:
-    value = result.sheet.value(name)
+def flat(value: Any, size: int) -> np.ndarray[Any, Any] | None:
+    """A quantity along the drawn axis; None for a gap."""
     return None if value is None else np.broadcast_to(np.asarray(value, dtype=float).ravel(), (size,))
 
 
@@ -174,22 +174,23 @@ def _curves(axis: str, panel: Panel, passes: list[tuple[str, Pass]], total: str,
         wanted = [*((passes[0], term, factor) for term in terms), *wanted]
     curves = []
     for (_, result), (label, name, role, letter), scale in wanted:
-        values = _flat(result, name, panel.x.size)
+        values = flat(result.sheet.value(name), panel.x.size)
         held = np.broadcast_to(np.asarray(result.fits).ravel(), panel.x.shape) & (panel.x <= _full(axis, result))
         if values is None or values.max() <= 0 or not (beyond or held.any()):
             continue
         shown = np.where(held | beyond, values * scale, np.nan)
-        low, high = _band(result, name, shown) if name == total else (None, None)
+        low, high = band(result, name, shown) if name == total else (None, None)
         curves.append(Curve(label, shown, role, letter, held, low, high))
     return tuple(curves)
 
 
-def _band(result: Pass, name: str, shown: np.ndarray[Any, Any]) -> tuple[Any, Any]:
-    """The interval of a curve where one has been measured."""
-    interval = result.sheet.error(name).interval(shown)
+def band(result: Pass, name: str, shown: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    """The interval of a curve where one has been measured; it ends where the curve does."""
+    interval = result.sheet.error(name).interval(result.sheet.value(name))
     if interval is None:
         return None, None
-    low, high = (np.broadcast_to(bound, shown.shape) for bound in interval)
+    ends = (np.broadcast_to(np.asarray(bound, dtype=float).ravel(), shown.shape) for bound in interval)
+    low, high = (np.where(np.isnan(shown), np.nan, end) for end in ends)
     return low, high
 
 

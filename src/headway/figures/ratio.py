@@ -9,30 +9,33 @@ from headway.figures.panel import Curve, Panel
 from headway.provenance import Origin, Quantity, Worksheet
 from headway.step.first_order import Pass
 
-COST = "cost_per_token_usd"
+RATE = "tokens_per_s"
 
 
 def ratio_sheet(decode: Pass, prompt: Pass, how: tuple[str, str] = ("", "")) -> Worksheet:
-    """The cost of an output token, of an input token, and their ratio; `how` says which passes they are of."""
+    """How many tokens each pass makes in a second, and their ratio; `how` says which passes they are of.
+
+    The machine costs the same in both, so that its price cancels: the ratio is also that of the costs.
+    """
     sheet = Worksheet()
-    for name, result, note in (("output_token_usd", decode, how[0]), ("input_token_usd", prompt, how[1])):
-        quantity = result.sheet[COST].quantity
-        sheet.give(Quantity(name, quantity.value, "USD/token", Origin("equation", COST, note=note), quantity.gap))
-    sheet.compute("output_over_input", comparison.ratio, "1", "quantity=output_token_usd reference=input_token_usd")
+    for name, result, note in (("output_tokens_per_s", decode, how[0]), ("input_tokens_per_s", prompt, how[1])):
+        sheet.give(Quantity(name, result.sheet.value(RATE), "tokens/s", Origin("equation", RATE, note=note)))
+    sheet.compute(
+        "output_over_input", comparison.ratio, "1", "quantity=input_tokens_per_s reference=output_tokens_per_s"
+    )
     return sheet
 
 
 def ratio_panel(decode: Pass, prompt: Pass) -> Panel | None:
-    """The ratio over the batches of two passes that differ in their length alone; None where nothing has a price.
+    """The ratio over the batches of two passes that differ in their length alone; None where no batch fits.
 
     It ends where the longer pass fills the memory.
     """
-    value = ratio_sheet(decode, prompt).value("output_over_input")
-    if value is None:
-        return None
     batch = np.ravel(np.asarray(decode.sheet.value("batch"), dtype=float))
     held = np.broadcast_to(np.ravel(np.asarray(prompt.fits)), batch.shape)
-    ratio = np.where(held, np.broadcast_to(np.ravel(value), batch.shape), np.nan)
-    curve = Curve("output over input", ratio, "total", "*", held)
+    if not held.any():
+        return None
+    value = np.broadcast_to(np.ravel(ratio_sheet(decode, prompt).value("output_over_input")), batch.shape)
+    curve = Curve("output over input", np.where(held, value, np.nan), "total", "*", held)
     return Panel("cost of an output token over that of an input token", "batch", "sequences", "output : input", "1",
-                 batch, (curve,) if held.any() else ())  # fmt: skip
+                 batch, (curve,))  # fmt: skip

@@ -30,23 +30,24 @@ _UNLIMITED = "no limit: nothing is kept for a sequence"
 
 @dataclass(frozen=True)
 class Case:
-    """A model on a system at a batch and a context, with the user's changes of the pass."""
+    """A model on a system at a batch and a context, with the user's changes of the pass and what it counts."""
 
     system: System
     batch: float
     context_tokens: float
     changes: Mapping[str, object] = field(default_factory=dict)
     link: Quantity | None = None
+    refine: tuple[str, ...] = REFINED
 
     def ask(self, model: Model, batch: float, more: Mapping[str, object] | None = None) -> Pass:
         """The pass of a model at a batch, whether it fits or not."""
-        refine = REFINED if model.architecture is not None else ()
+        refine = self.refine if model.architecture is not None else ()
         question = Question(batch, self.context_tokens, refine=refine, beyond_memory=True)
         return evaluate(model, self.system, question, {**self.changes, **(more or {})})
 
     def ask_again(self, model: Model) -> Pass:
         """The pass that makes the whole context again, for one new token of each sequence."""
-        question = Question(self.batch, 0, self.context_tokens + 1, REFINED, beyond_memory=True)
+        question = Question(self.batch, 0, self.context_tokens + 1, self.refine, beyond_memory=True)
         answer = evaluate(model, self.system, question, self.changes)
         sheet = answer.sheet
         sheet.drop("cost_per_token_usd")  # of all the tokens that are passed; one of them is new

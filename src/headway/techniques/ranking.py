@@ -28,7 +28,7 @@ MEASURES = {
 }
 DEFAULT_CONTEXT_TOKENS = 128_000
 # Inputs that a technique decides; the user's change of one would undo what it describes.
-_DECIDED = ("kv_bytes_per_token", "pair_flop", "expansion_flop_per_token", "state_bytes", "state_flop")
+DECIDED = ("kv_bytes_per_token", "pair_flop", "expansion_flop_per_token", "state_bytes", "state_flop")
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,13 @@ def ranking(
     asked = _table(changes)
     figures = settings({name: value for name, value in asked.items() if name in names()})
     rest = {name: value for name, value in asked.items() if name not in names()}
-    if decided := [name for name in rest if name.endswith(_DECIDED)]:
+    if decided := [name for name in rest if name.endswith(DECIDED)]:
         raise BadInput(f"{decided[0]} is what the techniques change; it cannot be set here")
     model, system, inside = _settled(model, system, rest)
     evaluate(model, system, Question(1, 0), inside)  # refuses weights that do not fit
     case = Case(system, batch, context_tokens, inside, link_of(system, figures.figures["host_link_bytes_per_s"]))
     baseline = measure(case, model)
-    alone = [_alone(case, model, technique) for technique in figures.techniques]
+    alone = [by_itself(case, model, technique) for technique in figures.techniques]
     usable = [row.techniques[0] for row in alone if row.figures is not None]
     together = [Row(chosen, _figures(case, model, chosen)) for chosen in _sets(model, context_tokens, usable)]
     turns = between_turns(model, case, figures)
@@ -153,7 +153,7 @@ def _table(changes: object) -> dict[str, object]:
     return dict(changes)
 
 
-def _alone(case: Case, model: Model, technique: Technique) -> Row:
+def by_itself(case: Case, model: Model, technique: Technique) -> Row:
     """One technique by itself, or why it does not apply."""
     why = technique.why_not(model, case.context_tokens)
     return Row((technique,), None, why) if why else Row((technique,), _figures(case, model, (technique,)))

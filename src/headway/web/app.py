@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import logging
+import traceback
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -21,7 +23,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headway.errors import BadInput, HeadwayError
+from headway.errors import BadInput, HeadwayError, shown
 from headway.web.library import choices, models
 from headway.web.page import board_json, details_json, inputs_json, title_of
 from headway.web.state import BOARDS
@@ -29,7 +31,7 @@ from headway.web.state import BOARDS
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 LONGEST_QUERY = 120_000  # characters: two packed configs and what else a state holds
 # The one style element that Observable Plot puts into each chart, by the hash of its text.
-_STYLE_OF_PLOT = "'sha256-PLACEHOLDER'"
+_STYLE_OF_PLOT = "'sha256-jSYQUrW7J0b3jPqhZP9C2Xh1PyJKHKXd4s0fpGGKrww='"
 POLICY = "; ".join([
     "default-src 'none'", "script-src 'self'", f"style-src 'self' {_STYLE_OF_PLOT}", "img-src 'self' data:",
     "connect-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
@@ -56,7 +58,7 @@ class _File(NamedTuple):
 
 def create_app(hosts: Sequence[str] = LOOPBACK) -> Starlette:
     """The page as an ASGI application that answers to the named hosts."""
-    models()  # read now, so that no request makes the server open a file
+    _read_everything()
     first = json.dumps({"choices": choices()})
     page = files("headway.web").joinpath("static", "page.html").read_text("utf-8")
     static = _static()
@@ -94,6 +96,14 @@ def create_app(hosts: Sequence[str] = LOOPBACK) -> Starlette:
     )
 
 
+def _read_everything() -> None:
+    """Read all that any board may need, so that no request makes the server open a file."""
+    models()
+    for name in BOARDS:
+        for chips in ("0", "1"):
+            board_json(name, [("chips", chips)])
+
+
 def _json(answer: Answer) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         found, status = _answered(answer, request.path_params["board"], request)
@@ -112,6 +122,11 @@ def _answered(answer: Answer, board: str, request: Request) -> tuple[dict[str, A
         return {"error": " ".join(str(error).split())}, 400
     except (RecursionError, MemoryError):
         return {"error": "the question is too large or nested too deeply to read"}, 400
+    except Exception as error:  # a mistake of ours: the page lives on, and whoever started it is told where to look
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} at {place.name} ({place.filename.rpartition('/')[2]}:{place.lineno}): {error}"
+        logging.getLogger("headway").error("cannot answer %s: %s", shown(request.url, 400), what)
+        return {"error": f"headway failed on this question, please report it: {what}"}, 500
 
 
 def _as_json(answer: dict[str, Any], status: int) -> Response:

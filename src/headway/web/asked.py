@@ -59,12 +59,16 @@ def pass_command(side: Side, state: State, **axes: Any) -> str:
 
 def pass_call(side: Side, state: State, quantity: str, **axes: Any) -> str:
     """The Python that computes what a figure shows."""
+    return f"import headway\n\npasses = {pass_asked(side, state, **axes)}\nprint(passes.{quantity})"
+
+
+def pass_asked(side: Side, state: State, *more: str, **axes: Any) -> str:
+    """The call of the library that asks for the passes of a figure; `more` are further arguments."""
     asked = {"batch": state.batch, "context_tokens": state.context_tokens, **axes}
     words = [f"{_ARGUMENTS[axis]}={_in_python(value)}" for axis, value in asked.items()]
     words += [f"refine={list(state.refine)!r}"] * bool(state.refine) + _changes(side)
     name = CONFIG_FILE if side.config else side.model
-    called = f"headway.roofline({name!r}, on={side.on!r}, {', '.join(words)})"
-    return f"import headway\n\npasses = {called}\nprint(passes.{quantity})"
+    return f"headway.roofline({', '.join([repr(name), f'on={side.on!r}', *words, *more])})"
 
 
 def _changes(side: Side) -> list[str]:

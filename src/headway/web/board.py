@@ -5,7 +5,7 @@ Everything on the page is computed and put into words here or further left. The 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ class Figure:
     """A chart and what stands under it.
 
     `result` keeps the worksheet of the point that is written out, and `names` say whose equations are shown at once; a
-    figure without a result has no such point, for it does not fit.
+    figure without a result has no such point, for it does not fit. `table` makes another table than that of the chart's
+    points, when somebody asks for it.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Figure:
     names: tuple[str, ...] = ()
     present: float | None = None
     caption: str = ""
+    table: Callable[[], Json] | None = None
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def _dots_json(chart: Dots, scale: float) -> Json:
         "dots": dots,
         "groups": chart.groups(),
         "marks": [],
-        "notes": list(chart.absent),
+        "notes": [f"no source gave it: {', '.join(chart.absent)}"] if chart.absent else [],
     }  # fmt: skip
 
 
@@ -200,7 +202,9 @@ def steps(figure: Figure) -> list[Step]:
 
 
 def table(figure: Figure, most: int = 18) -> Json:
-    """The numbers of a figure as a table: a row for some of the points, or for each dot."""
+    """The numbers of a figure as a table: its own, or a row for some of the points, or for each dot."""
+    if figure.table is not None:
+        return figure.table()
     chart = figure.chart
     if isinstance(chart, Dots):
         rows: Sequence[Sequence[str]] = [chart.row(dot) for dot in chart.dots]

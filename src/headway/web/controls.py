@@ -56,8 +56,9 @@ def terms(state: State) -> Json:
 
 
 def techniques(state: State, most: int) -> Json:
-    """KV techniques to lay beside the model as it is."""
-    options = [[technique.short, technique.name.replace("-", " ")] for technique in settings().techniques]
+    """KV techniques to lay beside the model as it is: those that change the cache and leave it where it is."""
+    kinds = [technique for technique in settings().techniques if technique.family != "place"]
+    options = [[technique.short, technique.name.replace("-", " ")] for technique in kinds]
     return {"kind": "several", "name": "technique", "label": "KV techniques beside it",
             "value": list(state.techniques), "options": options, "most": most}  # fmt: skip
 

@@ -79,7 +79,7 @@ def choices() -> dict[str, Choices]:
 def unpacked(packed: str) -> Mapping[str, Any]:
     """The fields of a pasted config: base64url of the deflated text; `BadInput` where it is none, or too large."""
     try:
-        data = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
+        data = base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True)
         inflating = zlib.decompressobj(-zlib.MAX_WBITS)
         text = inflating.decompress(data, MOST_CONFIG_BYTES + 1)
     except (binascii.Error, ValueError, zlib.error):

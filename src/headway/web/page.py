@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 
+from headway.catalog import vocabulary
 from headway.errors import UnknownName
 from headway.explanation import LECTURE, derivation, origin_text
+from headway.step.question import AXES, changeable
 from headway.units import format_si
 from headway.web.board import Board, Column, Json, table
-from headway.web.boards import batch, generations, pass_length
+from headway.web.boards import batch, context, generations, pass_length
 from headway.web.library import settled
 from headway.web.state import Side, State, query, read
 
 Pairs = Sequence[tuple[str, str]]
 _BOARDS: dict[str, tuple[str, Callable[[State], Board]]] = {
     "batch": ("Batch", batch.board),
+    "context": ("Context", context.board),
     "pass-length": ("Pass length", pass_length.board),
     "generations": ("Generations", generations.board),
 }
@@ -85,13 +89,17 @@ def inputs_json(name: str, pairs: Pairs) -> Json:
     """Every number that a column was given and that can be changed, and the fields of its config."""
     state, column, _ = _found(name, pairs)
     side = state.sides.get(column.key, state.a)
-    return {"inputs": [*_given(column, side), *_fields(side)]}
+    figures = set(vocabulary())
+    if name == "generations":
+        return {"inputs": _given(column, side, figures)}
+    model, system, _ = settled(side)
+    return {"inputs": [*_given(column, side, figures | set(changeable(model, system))), *_fields(side)]}
 
 
-_NOT_CHANGED = {"batch", "context_tokens", "pass_tokens", "one_sequence", "chips"}
+_NOT_CHANGED = {*AXES, "chips"}
 
 
-def _given(column: Column, side: Side) -> list[Json]:
+def _given(column: Column, side: Side, known: AbstractSet[str]) -> list[Json]:
     if column.given is None:
         return []
     changed = dict(side.changes)
@@ -99,7 +107,7 @@ def _given(column: Column, side: Side) -> list[Json]:
         {"name": q.name, "unit": q.unit, "origin": origin_text(q.origin), "edited": q.name in changed, "group": "pass",
          "value": "" if q.value is None else format_si(float(q.value), q.unit)}
         for q in (cell.quantity for cell in column.given.sheet.used() if cell.equation is None)
-        if q.name not in _NOT_CHANGED
+        if q.name in known and q.name not in _NOT_CHANGED
     ]  # fmt: skip
 
 

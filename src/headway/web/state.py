@@ -6,7 +6,7 @@ The state is the address of a view: whatever can be set on the page is here, and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,7 +32,7 @@ _NUMBERS = {
 
 @dataclass(frozen=True)
 class Side:
-    """One column: a catalogued model or a pasted config, a machine, and the numbers that were changed."""
+    """One column: a catalogued model, or a pasted config in its place; a machine; and the numbers that were changed."""
 
     model: str = "deepseek-v3"
     config: str = ""
@@ -103,28 +103,26 @@ def _texts(value: Any) -> list[str]:
 
 
 def _side_pairs(side: Side, plain: Side, before: str) -> list[tuple[str, str]]:
-    pairs = [(f"{before}{f.name}", getattr(side, f.name)) for f in fields(Side) if f.name != "changes"]
-    kept = [
-        (name, value)
-        for name, value in pairs
-        if value != getattr(plain, name.removeprefix(before)) and not (side.config and name.endswith("model"))
-    ]
-    if plain.config and not side.config:
-        kept = [(name, value) for name, value in kept if not name.endswith(("model", "config"))]
-        kept.append((f"{before}model", side.model))
-    return kept + [(f"{before}set", f"{name}={value}") for name, value in side.changes]
+    """What a column says beyond what it would have anyway."""
+    pairs = []
+    if side.config:
+        pairs += [("config", side.config)] * (side.config != plain.config)
+    elif side.model != plain.model or plain.config:
+        pairs.append(("model", side.model))
+    pairs += [("on", side.on)] * (side.on != plain.on)
+    pairs += [("set", f"{name}={value}") for name, value in side.changes]
+    return [(before + name, value) for name, value in pairs]
 
 
 def _side(given: dict[str, list[str]], before: str, plain: Side) -> Side:
     """One column's fields; a second column has the model and the machine of the first where it does not say."""
-    config = _one(f"{before}config", given.get(f"{before}config", [plain.config]))
-    model = plain.model
+    config, model = plain.config, plain.model
     if f"{before}model" in given:
-        model = model_name(_one(f"{before}model", given[f"{before}model"]))
-        if f"{before}config" not in given:
-            config = ""
-        elif config:
+        if f"{before}config" in given:
             raise BadInput(f"give {before}model or {before}config, not both")
+        config, model = "", model_name(_one(f"{before}model", given[f"{before}model"]))
+    elif f"{before}config" in given:
+        config, model = _one(f"{before}config", given[f"{before}config"]), Side.model
     if len(config) > LONGEST_PACKED:
         raise BadInput(f"{before}config is longer than {LONGEST_PACKED:,} characters, packed")
     on = machine_name(_one(f"{before}on", given.get(f"{before}on", [plain.on])))

@@ -46,13 +46,12 @@ def _column(key: str, side: Side, state: State) -> Column:
 
 def _figures(side: Side, state: State, along: Pass, point: Pass | None, reach: list[float]) -> tuple[Figure, ...]:
     time, cost = (TERMS, TERMS) if state.terms else (TWO_TERMS, ())
-    about = (("latency", "step_s", ("step_s", "t_compute_s", "t_weights_s", "t_kv_s")),
-             ("cost", "cost_per_token_usd", ("cost_per_token_usd", "system_usd_per_s")))  # fmt: skip
+    about = (("latency", "step_s"), ("cost", "cost_per_token_usd"))
     panels = roofline_panels(along, time_terms=time, cost_terms=cost)
     return tuple(
         Figure(key, panel, pass_command(side, state, batch=reach), pass_call(side, state, quantity, batch=reach),
-               point, names, state.batch)
-        for (key, quantity, names), panel in zip(about, panels, strict=False)
+               point, (quantity,), state.batch)
+        for (key, quantity), panel in zip(about, panels, strict=False)
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from headway import generations as machines
 from headway.catalog import vocabulary
-from headway.figures import MACHINE_QUANTITIES, machine_dots
+from headway.figures.machines import QUANTITIES, machine_dots
 from headway.generations import Generation, generation
 from headway.hardware import System, changed_system
 from headway.units import format_si
@@ -15,8 +15,6 @@ from headway.web import controls
 from headway.web.board import Board, Column, Figure
 from headway.web.library import settled
 from headway.web.state import Side, State
-
-_CAPTION = "a launch without its month is drawn in the middle of its year; left of them are those without a date"
 
 
 def board(state: State) -> Board:
@@ -43,8 +41,9 @@ def _column(key: str, side: Side, state: State) -> Column:
         why=_why(mine, others),
         facts=_facts(mine),
         assumptions=("one scale-up domain of each machine; dense peaks and data-sheet rates",
-                     "the largest model is at fp8 and leaves half of the usable memory to KV cache"),
-        figures=tuple(_figure(key, side, state, mine, others, quantity) for quantity in MACHINE_QUANTITIES),
+                     "the largest model is at fp8 and leaves half of the usable memory to KV cache",
+                     "a launch of which only the year is known is drawn in its middle; \"no date\" is no known year"),
+        figures=tuple(_figure(key, side, state, mine, others, quantity) for quantity in QUANTITIES),
         given=mine,
     )  # fmt: skip
 
@@ -64,7 +63,7 @@ def _figure(
             f"print(generation(load_system({side.on!r}{changes})).value({quantity!r}))")  # fmt: skip
     command = "headway catalog generations" + (" --chips" if state.chips else "")
     dots = machine_dots([*others, mine], quantity, mine.system.name, key)
-    return Figure(quantity, dots, command, call, mine, (quantity,), caption=_CAPTION)
+    return Figure(quantity, dots, command, call, mine, (quantity,))
 
 
 def _text(machine: Generation, quantity: str, unit: str) -> str:

@@ -8,18 +8,19 @@ import numpy as np
 
 from headway import words
 from headway.equations import roofline
-from headway.figures import TERMS, TWO_TERMS, Mark, Panel, ratio_panel, ratio_sheet, roofline_panels
+from headway.figures import POINTS, TERMS, TWO_TERMS, Mark, Panel, roofline_panels
+from headway.figures.ratio import ratio_panel, ratio_sheet
 from headway.provenance import Worksheet
 from headway.step.first_order import Pass
 from headway.units import format_si
 from headway.web import controls
-from headway.web.asked import asked_or_why, doubling, heading, pass_call, pass_command
+from headway.web.asked import asked_or_why, doubling, heading, pass_asked, pass_call, pass_command
 from headway.web.board import Board, Column, Figure
 from headway.web.state import Side, State
 
 LONGEST = 2**16
 WIDEST = 2**14
-LENGTHS = doubling(1, LONGEST)
+LENGTHS, BATCHES = doubling(1, LONGEST), doubling(1, WIDEST)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def _column(key: str, side: Side, state: State) -> Column:
         heading=heading(side),
         controls=controls.of_side(key, side),
         answer=_answer(decode, prompt) if decode and prompt else no_decode or no_prompt,
-        why=words.why(prompt) if prompt and both else "",
+        why=_why(decode, prompt) if decode and prompt else "",
         refused=not both,
         facts=_facts(decode, prompt) if decode and prompt else (),
         assumptions=tuple(words.assumed(prompt)) if prompt else (),
@@ -57,13 +58,13 @@ def _column(key: str, side: Side, state: State) -> Column:
 
 
 def _cost(side: Side, state: State, along: Pass | None, prompt: Pass | None) -> tuple[Figure, ...]:
-    panels = [] if along is None else roofline_panels(along, cost_terms=TERMS if state.terms else TWO_TERMS)[1:]
-    return tuple(
-        Figure("cost", _with_balance(panel, prompt), pass_command(side, state, pass_tokens=LENGTHS),
-               pass_call(side, state, "cost_per_token_usd", pass_tokens=LENGTHS), prompt,
-               ("cost_per_token_usd", "step_s", "t_compute_s", "t_memory_s"), state.prompt_tokens)
-        for panel in panels
-    )  # fmt: skip
+    if along is None:
+        return ()
+    terms = TERMS if state.terms else TWO_TERMS
+    time, *cost = roofline_panels(along, time_terms=terms, cost_terms=terms)
+    panel, key, names = (cost[0], "cost", ("cost_per_token_usd", "step_s")) if cost else (time, "time", ("step_s",))
+    asked = pass_command(side, state, pass_tokens=LENGTHS), pass_call(side, state, names[0], pass_tokens=LENGTHS)
+    return (Figure(key, _with_balance(panel, prompt), *asked, prompt, names, state.prompt_tokens),)
 
 
 def _with_balance(panel: Panel, prompt: Pass | None) -> Panel:
@@ -82,51 +83,55 @@ def balance_tokens(prompt: Pass) -> float | None:
 
 
 def _ratio(side: Side, state: State, decode: Pass | None, prompt: Pass | None) -> tuple[Figure, ...]:
-    grid = np.union1d(np.geomspace(1, max(WIDEST, state.batch), 160), [state.batch])
-    short, long = (
-        asked_or_why(side, state, beyond=True, batch=grid, pass_tokens=n)[0] for n in (1, state.prompt_tokens)
-    )
+    grid = np.union1d(np.geomspace(1, max(WIDEST, state.batch), POINTS), [state.batch])
+    lengths = (1, state.prompt_tokens)
+    short, long = (asked_or_why(side, state, beyond=True, batch=grid, pass_tokens=n)[0] for n in lengths)
     panel = ratio_panel(short, long) if short and long else None
-    if panel is None or not panel.curves:
+    if panel is None:
         return ()
-    reach = doubling(1, WIDEST)
-    command, call = (
-        making(side, state, *quantity, batch=reach, pass_tokens=1)
-        for making, quantity in ((pass_command, ()), (pass_call, ("cost_per_token_usd",)))
-    )
-    longer = pass_command(side, state, batch=reach, pass_tokens=state.prompt_tokens)
     result = None
     if decode is not None and prompt is not None:
-        how = (f"pass of 1 token: {pass_command(side, state, pass_tokens=1)}",
-               f"pass of a prompt: {pass_command(side, state, pass_tokens=state.prompt_tokens)}")  # fmt: skip
-        result = Ratio(ratio_sheet(decode, prompt, how))
+        output, into = (pass_command(side, state, pass_tokens=n) for n in lengths)
+        result = Ratio(ratio_sheet(decode, prompt, (output, into)))
+    output, into = (pass_asked(side, state, batch=BATCHES, pass_tokens=n) for n in lengths)
     return (
-        Figure("ratio", panel, f"{command}\n{longer}", _both(call, state), result, ("output_over_input",), state.batch,
-               caption=f"both passes carry the same batch; the prompt's {state.prompt_tokens:,.0f} tokens each"),
-    )  # fmt: skip
-
-
-def _both(call: str, state: State) -> str:
-    """The call for decode turned into the ratio of two."""
-    imports, _, rest = call.partition("passes = ")
-    asked, _, _ = rest.rpartition("\nprint(")
-    prompt = asked.replace("pass_tokens=1)", f"pass_tokens={state.prompt_tokens:.0f})")
-    return f"{imports}output = {asked}\ninput_ = {prompt}\nprint(output.cost_per_token_usd / input_.cost_per_token_usd)"
+        Figure(
+            key="ratio",
+            chart=panel,
+            command="\n".join(pass_command(side, state, batch=BATCHES, pass_tokens=n) for n in lengths),
+            call=f"import headway\n\noutput = {output}\ninput_ = {into}\n"
+            "print(input_.tokens_per_s / output.tokens_per_s)",
+            result=result,
+            names=("output_over_input",),
+            present=state.batch,
+            caption="both passes carry the same batch, and the price of the machine cancels",
+        ),
+    )
 
 
 def _answer(decode: Pass, prompt: Pass) -> str:
     """What the two tokens cost, in a sentence."""
     out, into = decode.cost_per_token_usd, prompt.cost_per_token_usd
+    times = format_si(float(ratio_sheet(decode, prompt).value("output_over_input")), "1")
     lengths = f"a pass of {float(prompt.pass_tokens):,.0f} tokens of each of {float(prompt.batch):,.0f} sequences"
     if out is None:
-        times = float(decode.step_s) * float(prompt.pass_tokens) / float(prompt.step_s)
-        return f"An output token takes {_times(times)} the time of an input token, in {lengths}; the cost is not known."
-    return (f"An output token costs {_times(float(out / into))} an input token: {format_si(float(out), 'USD/token')} "
-            f"against {format_si(float(into), 'USD/token')} in {lengths}.")  # fmt: skip
+        return f"An output token costs {times} times an input token, in {lengths}; the price is not known."
+    return (f"An output token costs {times} times an input token: {format_si(float(out), 'USD/token')} against "
+            f"{format_si(float(into), 'USD/token')} in {lengths}.")  # fmt: skip
 
 
-def _times(value: float) -> str:
-    return f"{format_si(value, '1')} times"
+def _why(decode: Pass, prompt: Pass) -> str:
+    """What binds at either end."""
+    short, long = (words.BOUND[str(np.ravel(one.bound)[0])] for one in (decode, prompt))
+    batch, tokens = float(prompt.batch), float(prompt.batch) * float(prompt.pass_tokens)
+    text = (f"The pass of one token is bound by {short}, which serves {batch:,.0f} tokens; the pass of the prompt is "
+            f"bound by {long}, which serves {tokens:,.0f}.")  # fmt: skip
+    knee = balance_tokens(prompt)
+    if knee is None or knee <= 1:
+        return text
+    return (
+        f"{text} Memory's share falls with the length of the pass, until arithmetic takes over at {knee:,.0f} tokens."
+    )
 
 
 def _facts(decode: Pass, prompt: Pass) -> tuple[tuple[str, str], ...]:

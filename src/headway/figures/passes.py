@@ -118,14 +118,34 @@ def roofline_panels(
     grid = _grid(asked, linear)
     marks = [Mark("asked", x=float(asked[0]))] if asked.size == 1 else []
     families = _families(result, axes)
-    corners = [mark.x for _, fixed in families for mark in _places(axis, _evaluated(result, fixed, axis, grid))]
-    grid = np.union1d(grid, [x for x in corners if x is not None and grid[0] < x < grid[-1]])
+    # Of one curve the places are known already: they do not depend on where along the axis one asks.
+    ends = [result] if len(families) == 1 else [_evaluated(result, fixed, axis, grid) for _, fixed in families]
+    grid = _with_corners(grid, [place for end in ends for place in _places(axis, end)])
     passes = [(label, _evaluated(result, fixed, axis, grid)) for label, fixed in families]
     if len(passes) == 1:  # the places of several would crowd
         marks += _places(axis, passes[0][1])
     blank = Panel("", *AXIS_LABELS[axis], "", "", grid, (), tuple(marks), linear)
-    beyond = result.question.beyond_memory
-    return [_latency(axis, blank, passes, beyond, time_terms), *_cost(axis, blank, passes, beyond, cost_terms)]
+    return _both(axis, blank, passes, result.question.beyond_memory, (TERMS, TERMS))
+
+
+def panels_over(
+    point: Pass, axis: str, reach: tuple[float, float], *, time_terms: Sequence[Term], cost_terms: Sequence[Term]
+) -> list[Panel]:
+    """Latency and cost along one axis of the question of a single point; curves end where the memory is full."""
+    places = _places(axis, point)
+    grid = _with_corners(np.geomspace(*reach, POINTS), places)
+    passes = [("", _evaluated(point, point.question, axis, grid))]
+    return _both(axis, Panel("", *AXIS_LABELS[axis], "", "", grid, (), places), passes, False, (time_terms, cost_terms))
+
+
+def _with_corners(grid: np.ndarray[Any, Any], places: Sequence[Mark]) -> np.ndarray[Any, Any]:
+    """A grid with the places where curves bend or end among its points."""
+    return np.union1d(grid, [one.x for one in places if one.x is not None and grid[0] < one.x < grid[-1]])
+
+
+def _both(axis: str, panel: Panel, passes: list[tuple[str, Pass]], beyond: bool,
+          terms: tuple[Sequence[Term], Sequence[Term]]) -> list[Panel]:  # fmt: skip
+    return [_latency(axis, panel, passes, beyond, terms[0]), *_cost(axis, panel, passes, beyond, terms[1])]
 
 
 def _grid(asked: np.ndarray[Any, Any], linear: bool) -> np.ndarray[Any, Any]:

@@ -27,12 +27,20 @@ def ask(side: Side, state: State, *, beyond: bool = False, **axes: Any) -> Pass:
     return evaluate(model, system, question, rest)
 
 
-def asked_or_why(side: Side, state: State, *, beyond: bool = False, **axes: Any) -> tuple[Pass | None, str]:
-    """The pass, or the line that says why there is none."""
+def point_or_why(side: Side, state: State, **axes: Any) -> tuple[Pass | None, str]:
+    """The pass at one point, whether it fits or not, and the line that says why it gets no answer.
+
+    Where a figure is missing there is no pass at all.
+    """
     try:
-        return ask(side, state, beyond=beyond, **axes), ""
-    except (Infeasible, MissingFact) as refusal:
+        point = ask(side, state, beyond=True, **axes)
+        if not bool(point.fits):
+            ask(side, state, **axes)
+    except MissingFact as refusal:
         return None, str(refusal)
+    except Infeasible as refusal:
+        return point, str(refusal)
+    return point, ""
 
 
 def heading(side: Side) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,15 @@ def rounded(value: float) -> float:
 
 
 def _rounded(values: np.ndarray[Any, Any]) -> list[float | None]:
-    return [rounded(value) if np.isfinite(value) else None for value in values.tolist()]
+    """The same for a whole curve; None where it is not drawn.
+
+    Powers of ten are multiplied and divided by from above 1 only, where they are exact, so that the digits stay few.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        places = DIGITS - 1 - np.floor(np.log10(np.abs(values)))
+        up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+        kept = np.where(values == 0, 0.0, np.round(values * up / down) * down / up)
+    return [value if isfinite(value) else None for value in kept.tolist()]
 
 
 def steps(figure: Figure) -> list[Step]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Sequence
 
@@ -18,11 +19,18 @@ _MOST_AT_ONCE = 64
 def listen(host: str, port: int) -> socket.socket:
     """A socket on an address of this machine; `BadInput` where that cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named, for asyncio turns off Nagle's wait (40 ms an answer) only on sockets that name it.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family)
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen()
     except OSError as error:
+        listening.close()
         more = "; --port 0 takes a free one" if port else ""
         raise BadInput(f"cannot listen on {shown(host)} port {port}: {error.strerror or error}{more}") from None
+    return listening
 
 
 def is_loopback(host: str) -> bool:

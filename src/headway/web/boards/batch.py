@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from headway import words
-from headway.figures import TERMS, TWO_TERMS, roofline_panels
+from headway.figures import TERMS, TWO_TERMS, panels_over
 from headway.step.first_order import Pass
 from headway.units import format_si
 from headway.web import controls
-from headway.web.asked import asked_or_why, doubling, heading, pass_call, pass_command
+from headway.web.asked import doubling, heading, pass_call, pass_command, point_or_why
 from headway.web.board import Board, Column, Figure
 from headway.web.state import Side, State
 
@@ -27,31 +27,32 @@ def board(state: State) -> Board:
 
 
 def _column(key: str, side: Side, state: State) -> Column:
-    point, why_not = asked_or_why(side, state)
-    reach = doubling(1, max(WIDEST, 2 ** math.ceil(math.log2(state.batch))))
-    along, nowhere = asked_or_why(side, state, batch=reach)
+    point, why_not = point_or_why(side, state)
+    answered = point is not None and not why_not
     return Column(
         key=key,
         heading=heading(side),
         controls=controls.of_side(key, side),
-        answer=words.answer(point) if point else nowhere or why_not,
-        why=words.why(point) if point else "",
-        refused=point is None,
-        facts=_facts(point) if point else (),
+        answer=words.answer(point) if point and answered else why_not,
+        why=words.why(point) if point and answered else "",
+        refused=not answered,
+        facts=_facts(point) if point and answered else (),
         assumptions=tuple(words.assumed(point)) if point else (),
-        figures=_figures(side, state, along, point, reach) if along else (),
-        given=point or along,
+        figures=_figures(side, state, point, answered) if point else (),
+        given=point,
     )
 
 
-def _figures(side: Side, state: State, along: Pass, point: Pass | None, reach: list[float]) -> tuple[Figure, ...]:
+def _figures(side: Side, state: State, point: Pass, answered: bool) -> tuple[Figure, ...]:
     time, cost = (TERMS, TERMS) if state.terms else (TWO_TERMS, ())
-    about = (("latency", "step_s"), ("cost", "cost_per_token_usd"))
-    panels = roofline_panels(along, time_terms=time, cost_terms=cost)
+    reach = doubling(1, max(WIDEST, 2 ** math.ceil(math.log2(state.batch))))
+    panels = panels_over(point, "batch", (reach[0], reach[-1]), time_terms=time, cost_terms=cost)
+    command = pass_command(side, state, batch=reach)
     return tuple(
-        Figure(key, panel, pass_command(side, state, batch=reach), pass_call(side, state, quantity, batch=reach),
-               point, (quantity,), state.batch)
-        for (key, quantity), panel in zip(about, panels, strict=False)
+        Figure(key, panel, command, pass_call(side, state, quantity, batch=reach), point if answered else None,
+               (quantity,), state.batch)
+        for (key, quantity), panel in zip((("latency", "step_s"), ("cost", "cost_per_token_usd")), panels, strict=False)
+        if panel.curves
     )  # fmt: skip
 
 

@@ -39,13 +39,13 @@ from headway.web import controls
 from headway.web.asked import (
     CONFIG_FILE,
     ask,
-    asked_or_why,
     command,
     doubling,
     heading,
     pass_asked,
     pass_call,
     pass_command,
+    point_or_why,
 )
 from headway.web.board import Board, Column, Figure, Json
 from headway.web.library import settled
@@ -72,7 +72,7 @@ def _counted(state: State) -> State:
 
 
 def _column(key: str, side: Side, state: State) -> Column:
-    point, why_not = asked_or_why(side, state, beyond=True)
+    point, why_not = point_or_why(side, state)
     blank = Column(key, heading(side), why_not, refused=True, controls=controls.of_side(key, side))
     if point is None:
         return blank
@@ -82,7 +82,7 @@ def _column(key: str, side: Side, state: State) -> Column:
     fits = bool(point.fits)
     return replace(
         blank,
-        answer=_answer(point, found) if fits else _refusal(side, state),
+        answer=why_not or _answer(point, found),
         why=_why(point, found, fits),
         refused=not fits,
         facts=_facts(side, state, point, found),
@@ -90,15 +90,6 @@ def _column(key: str, side: Side, state: State) -> Column:
         figures=_figures(side, state, point, found),
         given=point,
     )
-
-
-def _refusal(side: Side, state: State) -> str:
-    """The line that says why the present point does not fit."""
-    try:
-        ask(side, state)
-    except Infeasible as refusal:
-        return str(refusal)
-    raise AssertionError("a pass that does not fit is refused")
 
 
 # What does not change while a slider moves

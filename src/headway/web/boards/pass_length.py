@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from headway import words
 from headway.equations import roofline
-from headway.figures import POINTS, TERMS, TWO_TERMS, Mark, Panel, roofline_panels
+from headway.figures import POINTS, TERMS, TWO_TERMS, Mark, Panel, panels_over
 from headway.figures.ratio import ratio_panel, ratio_sheet
 from headway.provenance import Worksheet
 from headway.step.first_order import Pass
 from headway.units import format_si
 from headway.web import controls
-from headway.web.asked import asked_or_why, doubling, heading, pass_asked, pass_call, pass_command
+from headway.web.asked import ask, doubling, heading, pass_asked, pass_call, pass_command, point_or_why
 from headway.web.board import Board, Column, Figure
 from headway.web.state import Side, State
 
@@ -39,37 +40,47 @@ def board(state: State) -> Board:
 
 
 def _column(key: str, side: Side, state: State) -> Column:
-    decode, no_decode = asked_or_why(side, state, pass_tokens=1)
-    prompt, no_prompt = asked_or_why(side, state, pass_tokens=state.prompt_tokens)
-    along, _ = asked_or_why(side, state, pass_tokens=LENGTHS)
-    both = decode is not None and prompt is not None
-    return Column(
-        key=key,
-        heading=heading(side),
-        controls=controls.of_side(key, side),
-        answer=_answer(decode, prompt) if decode and prompt else no_decode or no_prompt,
-        why=_why(decode, prompt) if decode and prompt else "",
-        refused=not both,
-        facts=_facts(decode, prompt) if decode and prompt else (),
-        assumptions=tuple(words.assumed(prompt)) if prompt else (),
-        figures=(*_cost(side, state, along, prompt), *_ratio(side, state, decode, prompt)),
-        given=prompt or decode or along,
+    decode, no_decode = point_or_why(side, state, pass_tokens=1)
+    prompt, no_prompt = point_or_why(side, state, pass_tokens=state.prompt_tokens)
+    blank = Column(key, heading(side), no_decode or no_prompt, refused=True, controls=controls.of_side(key, side))
+    if decode is None or prompt is None:
+        return blank
+    answered = not blank.answer
+    told = replace(blank, refused=False, answer=_answer(decode, prompt), why=_why(decode, prompt),
+                   facts=_facts(decode, prompt)) if answered else blank  # fmt: skip
+    ratio = Ratio(ratio_sheet(decode, prompt, _commands(side, state)))
+    return replace(
+        told,
+        assumptions=tuple(words.assumed(prompt)),
+        figures=(
+            *_cost(side, state, prompt, answered),
+            *_ratio(side, state, ratio if answered else None),
+        ),
+        given=prompt,
     )
 
 
-def _cost(side: Side, state: State, along: Pass | None, prompt: Pass | None) -> tuple[Figure, ...]:
-    if along is None:
-        return ()
+def _commands(side: Side, state: State, **axes: Any) -> tuple[str, str]:
+    """The commands for the pass of one token and for that of the prompt."""
+    short, long = (pass_command(side, state, pass_tokens=n, **axes) for n in (1, state.prompt_tokens))
+    return short, long
+
+
+def _cost(side: Side, state: State, prompt: Pass, answered: bool) -> tuple[Figure, ...]:
     terms = TERMS if state.terms else TWO_TERMS
-    time, *cost = roofline_panels(along, time_terms=terms, cost_terms=terms)
+    reach = LENGTHS[0], LENGTHS[-1]
+    time, *cost = panels_over(prompt, "pass_tokens", reach, time_terms=terms, cost_terms=terms)
     panel, key, names = (cost[0], "cost", ("cost_per_token_usd", "step_s")) if cost else (time, "time", ("step_s",))
+    if not panel.curves:
+        return ()
     asked = pass_command(side, state, pass_tokens=LENGTHS), pass_call(side, state, names[0], pass_tokens=LENGTHS)
-    return (Figure(key, _with_balance(panel, prompt), *asked, prompt, names, state.prompt_tokens),)
+    result = prompt if answered else None
+    return (Figure(key, _with_balance(panel, prompt), *asked, result, names, state.prompt_tokens),)
 
 
-def _with_balance(panel: Panel, prompt: Pass | None) -> Panel:
+def _with_balance(panel: Panel, prompt: Pass) -> Panel:
     """The place where arithmetic takes over, where it has one in closed form."""
-    tokens = None if prompt is None else balance_tokens(prompt)
+    tokens = balance_tokens(prompt)
     return panel if tokens is None else replace(panel, marks=(Mark("arithmetic takes over", x=tokens), *panel.marks))
 
 
@@ -82,23 +93,19 @@ def balance_tokens(prompt: Pass) -> float | None:
     return float(roofline.balance_pass_tokens(value("t_memory_s"), per_token))
 
 
-def _ratio(side: Side, state: State, decode: Pass | None, prompt: Pass | None) -> tuple[Figure, ...]:
+def _ratio(side: Side, state: State, result: Ratio | None) -> tuple[Figure, ...]:
     grid = np.union1d(np.geomspace(1, max(WIDEST, state.batch), POINTS), [state.batch])
     lengths = (1, state.prompt_tokens)
-    short, long = (asked_or_why(side, state, beyond=True, batch=grid, pass_tokens=n)[0] for n in lengths)
-    panel = ratio_panel(short, long) if short and long else None
+    short, long = (ask(side, state, beyond=True, batch=grid, pass_tokens=n) for n in lengths)
+    panel = ratio_panel(short, long)
     if panel is None:
         return ()
-    result = None
-    if decode is not None and prompt is not None:
-        output, into = (pass_command(side, state, pass_tokens=n) for n in lengths)
-        result = Ratio(ratio_sheet(decode, prompt, (output, into)))
     output, into = (pass_asked(side, state, batch=BATCHES, pass_tokens=n) for n in lengths)
     return (
         Figure(
             key="ratio",
             chart=panel,
-            command="\n".join(pass_command(side, state, batch=BATCHES, pass_tokens=n) for n in lengths),
+            command="\n".join(_commands(side, state, batch=BATCHES)),
             call=f"import headway\n\noutput = {output}\ninput_ = {into}\n"
             "print(input_.tokens_per_s / output.tokens_per_s)",
             result=result,

@@ -1,6 +1,7 @@
 # make demo   install, run the main job, draw its picture        (needs python3 >= 3.11 and nothing else)
 # make test   everything that CI runs: format, lint, types, docs, tests
 # make docs   run every example in README and docs again and write its output in place
+# make pictures   take the pictures of the live page again
 # make bench  measure speed and write docs/performance.md
 # make soak   the long runs; they write docs/soak.md
 
@@ -11,7 +12,7 @@ PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --q
 PAGES := README.md $(wildcard docs/*.md)
 COG := $(BIN)/python -m cogapp -P -I docs -p "from examples import run, keys, python, help_of"
 
-.PHONY: demo test check docs bench soak clean
+.PHONY: demo test check docs pictures bench soak clean
 
 demo: .venv/demo.done
 	@$(BIN)/headway demo
@@ -19,8 +20,9 @@ demo: .venv/demo.done
 test: check
 
 check: .venv/dev.done
-	$(BIN)/ruff format --check src tests bench docs/examples.py
-	$(BIN)/ruff check src tests bench docs/examples.py
+	@tests/install-browser
+	$(BIN)/ruff format --check src tests bench docs/*.py
+	$(BIN)/ruff check src tests bench docs/*.py
 	$(BIN)/mypy
 	$(COG) --check $(PAGES)
 	$(BIN)/python -m pytest -n auto
@@ -28,7 +30,12 @@ check: .venv/dev.done
 docs: .venv/dev.done
 	HEADWAY_DOCS_PICTURES=1 $(COG) -r $(PAGES)
 
+pictures: .venv/dev.done
+	@tests/install-browser
+	$(BIN)/python docs/pictures.py
+
 bench: .venv/dev.done
+	@tests/install-browser
 	$(BIN)/python bench/speed.py --write docs/performance.md
 
 soak: .venv/dev.done

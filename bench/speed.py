@@ -1,4 +1,4 @@
-"""How fast headway is: evaluations per second in one call, and what importing it and asking for help cost.
+"""How fast headway is: evaluations per second in one call, what importing it and asking for help cost, and the page.
 
 Machines differ and are shared, so the figures that matter are ratios within one run: arrays against a plain loop, and
 medians beyond the bare interpreter. `make bench` writes them, with date and machine, to docs/performance.md.
@@ -22,6 +22,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # one core
 
 import numpy as np
+import page
 
 from headway import catalog
 from headway.equations import roofline
@@ -138,14 +139,14 @@ def report() -> str:
               "| models, best of several runs | ms | against parsing |", "|---|---|---|",
               *(f"| {name} | {ms:.1f} | {ms / read[0][1]:,.1f}x |" for name, ms in read), "",
               "| start-up, median of 21 beyond the bare interpreter | ms |", "|---|---|"]  # fmt: skip
-    return "\n".join([*lines, *(f"| {name} | {ms:.0f} |" for name, ms in beyond), ""])
+    return "\n".join([*lines, *(f"| {name} | {ms:.0f} |" for name, ms in beyond), "", *page.report(), ""])
 
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser()
     options.add_argument("--write", type=Path)
     target = options.parse_args().write
-    page = report()
-    print(page)
+    written = report()
+    print(written)
     if target:
-        target.write_text(page, "utf-8")
+        target.write_text(written, "utf-8")

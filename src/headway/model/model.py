@@ -6,6 +6,7 @@ numbers. Either way it ends as the same named quantities on a worksheet, each wi
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -137,6 +138,10 @@ class Model:
 
     def quantities(self) -> list[Quantity]:
         """The model as named quantities for a worksheet."""
+        return list(self._quantities)
+
+    @functools.cached_property
+    def _quantities(self) -> list[Quantity]:
         read = self.total_params - self.lookup_params
         wide = Origin("config", f"{self.wide_dtype.name}, the format of the checkpoint's unquantised parts")
         stored = self.read_weight_bytes / read

@@ -54,8 +54,9 @@ def opened(browser, server):
 
 
 def settle(page):
-    """Wait until the page has said its answer, which it does once the state has come to rest."""
-    page.wait_for_timeout(500)
+    """Wait until the state has come to rest: the answer said, the address written, open folds up to date."""
+    page.wait_for_selector('#board[aria-busy="false"]')
+    page.wait_for_timeout(100)
 
 
 def control(page, name, kind="input[type=range]"):
@@ -244,7 +245,7 @@ def test_a_malformed_address_has_its_line_and_a_way_on(browser, server):
 
 def test_a_pasted_config_is_drawn(opened):
     """The config of a model, pasted, is that model: the curves are the library's."""
-    page = opened("batch", "on=h100-sxm:8")
+    page = opened("batch", "model=llama-3.1-8b&on=h100-sxm:8")
     config = dict(headway.load_model("llama-3.1-70b").config)
     page.get_by_text("Paste a config.json").first.click()
     page.locator("textarea").first.fill(json.dumps(config, indent=2))
@@ -254,7 +255,7 @@ def test_a_pasted_config_is_drawn(opened):
     batch, step = points(page, "latency", "the pass")
     expected = headway.roofline("llama-3.1-70b", on="h100-sxm:8", batch=batch, context=4000).step_s
     assert step == pytest.approx(np.ravel(expected) * 1e3, rel=CLOSE)
-    page.get_by_role("button", name="Back to the catalogue").first.click()
+    page.get_by_role("button", name="Back to the catalog").first.click()
     settle(page)
     assert not state_of(page).a.config
 
@@ -263,7 +264,7 @@ def test_a_number_can_be_changed(opened):
     """An input of the answer, edited in place, changes the curves as `--set` does."""
     page = opened("batch")
     page.get_by_text("Change a number").first.click()
-    field = page.locator("tr", has_text="bandwidth_bytes_per_s").locator("input").first
+    field = page.locator("#set-bandwidth_bytes_per_s")
     field.wait_for()
     field.fill("16 TB/s")
     field.press("Enter")
@@ -285,8 +286,7 @@ def test_table_and_sources_open_on_demand(opened):
     move(page, "context", ["ArrowRight"] * 8)
     assert figure.locator("table").first.inner_text() != before
     figure.get_by_text("Sources", exact=True).click()
-    settle(page)
-    assert "bandwidth_bytes_per_s" in figure.inner_text()
+    figure.locator("code", has_text="bandwidth_bytes_per_s = 8.00 TB/s").first.wait_for()
     assert figure.locator("a[href^=http]").count() >= 1
 
 

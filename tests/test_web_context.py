@@ -11,7 +11,7 @@ from headway.cli import main
 from headway.equations import context
 from headway.model.dtypes import dtype
 from headway.techniques.settings import settings
-from headway.web.board import table
+from headway.web.board import tables
 from headway.web.boards import context as board_of
 from headway.web.library import models
 from headway.web.page import board_json, details_json, inputs_json
@@ -269,7 +269,7 @@ def test_weights_that_fit_nowhere_leave_the_walls_and_no_price():
     assert found["refused"]
     assert [one["key"] for one in found["figures"]] == ["walls"]
     assert "not even the first token of 8 sequences fits" in found["why"]
-    told = table(board_of.board(asked).columns[0].figures[0])
+    told = tables(board_of.board(asked).columns[0].figures[0])[0]
     assert {row[-1] for row in told["rows"]} == {"does not fit: weights 673 GB > 576 GB"}
 
 
@@ -284,8 +284,9 @@ def test_odd_numbers_get_clear_words(changes, tokens):
     assert found["answer"]
     assert not {"nan", "inf", "infinity", "None"} & set(json.dumps(found).replace('"', " ").replace(",", " ").split())
     for drawn in found["figures"]:
-        details = table(next(f for f in board_of.board(asked).columns[0].figures if f.key == drawn["key"]))
-        assert not [cell for row in details["rows"] for cell in row if "nan" in cell.split() or "infinity" in cell]
+        found_tables = tables(next(f for f in board_of.board(asked).columns[0].figures if f.key == drawn["key"]))
+        rows = [row for table in found_tables for row in table["rows"]]
+        assert not [cell for row in rows for cell in row if "nan" in cell.split() or "infinity" in cell]
 
 
 def test_without_a_cache_there_is_no_wall_of_memory():
@@ -335,7 +336,7 @@ def test_what_cannot_be_drawn_says_why():
 
 
 def needed(asked):
-    told = table(board_of.board(asked).columns[0].figures[0])
+    told = tables(board_of.board(asked).columns[0].figures[0])[0]
     return {row[0]: dict(zip(told["header"], row, strict=True)) for row in told["rows"]}
 
 

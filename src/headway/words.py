@@ -83,8 +83,8 @@ def _balance(result: Pass, best: tuple[int, ...], bound: str) -> str:
     return f" Arithmetic takes over at a batch of {balance:,.0f}{left_out}."
 
 
-def assumed(result: Pass) -> list[str]:
-    """The assumptions, one to a line."""
+def assumed(result: Pass, *, options: bool = True) -> list[str]:
+    """The assumptions, one to a line; with the command's `options` that change them, or without."""
     model, system, sheet = result.model, result.system, result.sheet
     flop, price = sheet["flop_per_s"].quantity, sheet["rental_usd_per_s"].quantity
     rate = f"arithmetic at {format_si(float(np.max(flop.value)), 'FLOP/s')} a chip"
@@ -105,10 +105,13 @@ def assumed(result: Pass) -> list[str]:
     if model.positions is not None and longest > model.positions:
         lines.append(f"{longest:,.0f} tokens are more than the {model.positions:,} positions of the model's config")
     refinements = ", ".join(name for name in result.left_out if name != "overhead")
-    overhead = "overhead (--set t_overhead_s=...)" if "overhead" in result.left_out else ""
-    if left_out := ", ".join(filter(None, (refinements and f"{refinements} (--refine adds them)", overhead))):
+    overhead = "overhead" if "overhead" in result.left_out else ""
+    if options:
+        refinements = refinements and f"{refinements} (--refine adds them)"
+        overhead = overhead and f"{overhead} (--set t_overhead_s=...)"
+    if left_out := ", ".join(filter(None, (refinements, overhead))):
         lines.append(f"left out: {left_out}")
-    lines += [f"--set {name} changes nothing here" for name in result.without_effect]
+    lines += [f"{'--set ' * options}{name} changes nothing here" for name in result.without_effect]
     lines.append(f"no error bar: {result.interval_reason('step_s')}")
     return lines
 

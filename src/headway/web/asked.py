@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from headway.errors import Infeasible, MissingFact
+from headway.errors import HeadwayError, Infeasible, MissingFact
 from headway.step.first_order import Pass, evaluate
 from headway.step.question import Question
 from headway.web.library import settled
@@ -24,7 +26,8 @@ def ask(side: Side, state: State, *, beyond: bool = False, **axes: Any) -> Pass:
     asked = {"batch": state.batch, "context_tokens": state.context_tokens, **axes}
     model, system, rest = settled(side)
     question = Question(refine=state.refine, beyond_memory=beyond, **asked)
-    return evaluate(model, system, question, rest)
+    asked_for = tuple(name for name, _ in side.changes if name not in model.config)
+    return replace(evaluate(model, system, question, rest), asked_changes=asked_for)
 
 
 def point_or_why(side: Side, state: State, **axes: Any) -> tuple[Pass | None, str]:
@@ -37,10 +40,16 @@ def point_or_why(side: Side, state: State, **axes: Any) -> tuple[Pass | None, st
         if not bool(point.fits):
             ask(side, state, **axes)
     except MissingFact as refusal:
-        return None, str(refusal)
+        return None, _on_a_page(refusal)
     except Infeasible as refusal:
-        return point, str(refusal)
+        return point, _on_a_page(refusal)
     return point, ""
+
+
+def _on_a_page(refusal: HeadwayError) -> str:
+    """A refusal without the options of the command: what they set is changed on the page by name."""
+    told = re.sub(r"supply --set (\w+)=\.\.\.", r'give \1 under "Change a number"', str(refusal))
+    return told.replace("a narrower --weight-dtype", "weights in a narrower format")
 
 
 def heading(side: Side) -> str:

@@ -25,7 +25,7 @@ class Figure:
     """A chart and what stands under it.
 
     `result` keeps the worksheet of the point that is written out, and `names` say whose equations are shown at once; a
-    figure without a result has no such point, for it does not fit. `table` makes another table than that of the chart's
+    figure without a result has no such point, for it does not fit. `table` makes a table beside that of the chart's
     points, when somebody asks for it.
     """
 
@@ -210,21 +210,21 @@ def steps(figure: Figure) -> list[Step]:
     return [step(cell, sheet) for cell in cells if cell.equation is not None]
 
 
-def table(figure: Figure, most: int = 18) -> Json:
-    """The numbers of a figure as a table: its own, or a row for some of the points, or for each dot."""
-    if figure.table is not None:
-        return figure.table()
+def tables(figure: Figure, most: int = 18) -> list[Json]:
+    """The numbers of a figure as tables: its own where it has one, and a row for some of the points or for each dot."""
+    own = [] if figure.table is None else [figure.table()]
     chart = figure.chart
     if isinstance(chart, Dots):
         rows: Sequence[Sequence[str]] = [chart.row(dot) for dot in chart.dots]
-        return {"caption": chart.title, "header": list(chart.header), "rows": rows}
+        return [*own, {"caption": chart.title, "header": list(chart.header), "rows": rows}]
     header = [f"{chart.x_label} [{chart.x_unit}]", *(curve.label for curve in chart.curves)]
     places = np.unique(np.linspace(0, chart.x.size - 1, min(most, chart.x.size)).round().astype(int))
     rows = [
         [plain_place(float(chart.x[i])), *(_cell(float(curve.values[i]), chart.y_unit) for curve in chart.curves)]
         for i in places
     ]
-    return {"caption": f"{chart.title} ({len(rows)} of {chart.x.size} points)", "header": header, "rows": rows}
+    caption = f"{chart.title} ({len(rows)} of {chart.x.size} points)"
+    return [*own, {"caption": caption, "header": header, "rows": rows}]
 
 
 def _cell(value: float, unit: str) -> str:

@@ -8,10 +8,10 @@ from dataclasses import asdict, replace
 
 from headway.catalog import vocabulary
 from headway.errors import UnknownName
-from headway.explanation import LECTURE, derivation, origin_text
+from headway.explanation import LECTURE, Derivation, derivation, origin_text
 from headway.step.question import AXES, changeable
 from headway.units import format_si
-from headway.web.board import Board, Column, Json, table
+from headway.web.board import Board, Column, Json, tables
 from headway.web.boards import batch, context, generations, pass_length
 from headway.web.library import settled
 from headway.web.state import Side, State, query, read
@@ -77,12 +77,11 @@ def details_json(name: str, pairs: Pairs) -> Json:
         raise UnknownName("figure", part.get("figure", ""), figures)
     figure = figures[part["figure"]]
     if figure.result is None:
-        return {"table": table(figure), "derivation": None}
-    told = derivation(figure.result, *figure.names)
-    return {
-        "table": table(figure),
-        "derivation": asdict(told) | {"lecture": LECTURE if told.from_lecture else ""},
-    }
+        told = Derivation((column.answer, "What does not fit gets no number."), (), (), ())
+    else:
+        told = derivation(figure.result, *figure.names)
+    lecture = LECTURE if told.from_lecture else ""
+    return {"tables": tables(figure), "derivation": asdict(told) | {"lecture": lecture}}
 
 
 def inputs_json(name: str, pairs: Pairs) -> Json:

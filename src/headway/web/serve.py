@@ -51,7 +51,7 @@ def serve(listening: socket.socket, hosts: Sequence[str] = (), ready: Callable[[
         server_header=False, limit_concurrency=_MOST_AT_ONCE, h11_max_incomplete_event_size=LONGEST_QUERY + 16_000,
         timeout_graceful_shutdown=2,
     )  # fmt: skip
-    gc.freeze()  # the catalogue stays for good: no need to look through it again and again
+    gc.freeze()  # the catalog stays for good: no need to look through it again and again
     server = uvicorn.Server(config)
     ready()
     with contextlib.suppress(KeyboardInterrupt):

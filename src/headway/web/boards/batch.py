@@ -37,7 +37,7 @@ def _column(key: str, side: Side, state: State) -> Column:
         why=words.why(point) if point and answered else "",
         refused=not answered,
         facts=_facts(point) if point and answered else (),
-        assumptions=tuple(words.assumed(point)) if point else (),
+        assumptions=tuple(words.assumed(point, options=False)) if point else (),
         figures=_figures(side, state, point, answered) if point else (),
         given=point,
     )

@@ -86,7 +86,7 @@ def _column(key: str, side: Side, state: State) -> Column:
         why=_why(point, found, fits),
         refused=not fits,
         facts=_facts(side, state, point, found),
-        assumptions=tuple(words.assumed(point)),
+        assumptions=tuple(words.assumed(point, options=False)),
         figures=_figures(side, state, point, found),
         given=point,
     )

@@ -18,7 +18,7 @@ from headway.web.state import Side, State
 
 
 def board(state: State) -> Board:
-    """Ridge, drain, links and the largest model, over the catalogue."""
+    """Ridge, drain, links and the largest model, over the catalog."""
     columns = tuple(_column(key, side, state) for key, side in state.sides.items())
     question = "From one generation of machines to the next, what moved and what did not?"
     return Board("Generations", question, (controls.single_chips(state),), columns)
@@ -79,13 +79,13 @@ def _answer(mine: Generation) -> str:
 
 
 def _why(mine: Generation, others: Sequence[Generation]) -> str:
-    """How far the machines of the catalogue are apart."""
+    """How far the machines of the catalog are apart."""
     told = []
     for quantity, name, unit in (("ridge_bf16", "the ridge", "1"), ("drain_s", "the drain time", "s"),
                                  ("largest_model_params", "the largest model", "params")):  # fmt: skip
         values = [float(v) for v in (other.value(quantity) for other in (*others, mine)) if v is not None]
         told.append(f"{name} from {format_si(min(values), unit)} to {format_si(max(values), unit)}")
-    return f"Over the catalogue: {'; '.join(told)}."
+    return f"Over the catalog: {'; '.join(told)}."
 
 
 def _facts(mine: Generation) -> tuple[tuple[str, str], ...]:

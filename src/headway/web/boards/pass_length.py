@@ -51,7 +51,7 @@ def _column(key: str, side: Side, state: State) -> Column:
     ratio = Ratio(ratio_sheet(decode, prompt, _commands(side, state)))
     return replace(
         told,
-        assumptions=tuple(words.assumed(prompt)),
+        assumptions=tuple(words.assumed(prompt, options=False)),
         figures=(
             *_cost(side, state, prompt, answered),
             *_ratio(side, state, ratio if answered else None),

@@ -1,7 +1,7 @@
 // The page: reads its first board, draws it, and draws each that follows.
 
 import { controls } from "./controls.js";
-import { keep, make, renew, setText } from "./dom.js";
+import { fold, keep, make, renew, setText } from "./dom.js";
 import { body, head } from "./figures.js";
 import { begin } from "./state.js";
 
@@ -39,16 +39,21 @@ function showControls(board) {
   keep(part("controls"), groups.filter(({ list }) => list.length), ({ key }) => key, group);
 }
 
-function group({ key }) {
-  const legend = make("legend");
-  const holder = make("div", { class: "group" });
+function group({ key, legend }) {
+  const holder = make("div", { class: "group", role: "group", "aria-label": legend });
+  const element = key === "question" ? make("div", {}, holder) : fold({}, legend, holder);
   return {
-    element: make("fieldset", { "data-group": key }, legend, holder),
+    element,
     update({ legend: text, list }) {
-      setText(legend, text);
+      if (key !== "question") setText(element.firstElementChild, text);
+      holder.setAttribute("aria-label", text);
       controls(holder, list, first.choices);
     },
   };
+}
+
+function wait(busy) {
+  part("board").setAttribute("aria-busy", busy);
 }
 
 function complain(text, culprit) {
@@ -75,5 +80,5 @@ function refuse({ error, start }) {
   part("main").append(make("p", {}, make("a", { href: start }, "Start again")));
 }
 
-if (first.board) begin(first.board, { board: show, problem: complain, settled: tell });
+if (first.board) begin(first.board, { board: show, problem: complain, settled: tell, busy: wait });
 else refuse(first);

@@ -16,7 +16,7 @@ export function config({ name, label }) {
   const text = make("textarea", { id: name, rows: 6, spellcheck: "false", autocomplete: "off" });
   const file = make("input", { type: "file", id: `${name}-file`, accept: ".json,application/json" });
   const use = make("button", { type: "button" }, "Use this config");
-  const back = make("button", { type: "button" }, "Back to the catalogue");
+  const back = make("button", { type: "button" }, "Back to the catalog");
   const inUse = make("p", { class: "in-use", hidden: true }, make("span", {}, "In use: "), make("b"), back);
   const title = inUse.querySelector("b");
   let source = "";

@@ -2,7 +2,7 @@
 // drawn here, without Plot's shift by half a pixel, so that a tick and a curve at the same value lie at the same place.
 
 import { shape } from "./dom.js";
-import { ticks, tickText } from "./ticks.js";
+import { ticks } from "./ticks.js";
 
 const MARGIN = { marginTop: 36, marginRight: 18, marginBottom: 40, marginLeft: 46 };
 // Plot moves what it draws by half a pixel on a coarse screen; this takes it back.
@@ -125,11 +125,11 @@ function axisX(spec) {
   return (_, { x }, __, { width, height, marginTop, marginBottom, marginLeft, marginRight }) => {
     const group = shape("g", { class: "axis", "data-axis": "x" });
     const foot = height - marginBottom;
-    for (const value of ticks(spec, (width - marginLeft - marginRight) / 56)) {
+    for (const [value, words] of ticks(spec, (width - marginLeft - marginRight) / 56)) {
       const at = x(value);
       group.append(shape("line", { x1: at, x2: at, y1: marginTop, y2: foot }));
       const place = { x: at, y: foot + 17, "text-anchor": "middle" };
-      group.append(shape("text", { ...place, "data-value": value }, tickText(value, spec.log)));
+      group.append(shape("text", { ...place, "data-value": value }, words));
     }
     group.append(shape("text", { x: width - marginRight, y: height - 4, "text-anchor": "end", class: "label" }, named(spec)));
     return group;
@@ -140,11 +140,11 @@ function axisX(spec) {
 function axisY(spec) {
   return (_, { y }, __, { width, height, marginTop, marginBottom, marginLeft, marginRight }) => {
     const group = shape("g", { class: "axis", "data-axis": "y" });
-    for (const value of ticks(spec, (height - marginTop - marginBottom) / 30)) {
+    for (const [value, words] of ticks(spec, (height - marginTop - marginBottom) / 30)) {
       const at = y(value);
       group.append(shape("line", { x1: marginLeft, x2: width - marginRight, y1: at, y2: at }));
       const place = { x: marginLeft - 7, y: at, dy: "0.32em", "text-anchor": "end" };
-      group.append(shape("text", { ...place, "data-value": value }, tickText(value, spec.log)));
+      group.append(shape("text", { ...place, "data-value": value }, words));
     }
     group.append(shape("text", { x: 2, y: 12, "text-anchor": "start", class: "label" }, named(spec)));
     return group;

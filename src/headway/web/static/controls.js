@@ -1,7 +1,7 @@
 // Native inputs with labels, updated in place. Each builder returns {element, update(control)}.
 
 import { config, edits } from "./changes.js";
-import { keep, make, setText } from "./dom.js";
+import { fold, keep, make, setText } from "./dom.js";
 import { asked, change } from "./state.js";
 
 const BUILDERS = { slider, choice, switch: toggle, several, count, config, edits };
@@ -91,8 +91,9 @@ function several({ name, label, options, most }) {
   for (const box of boxes) box.addEventListener("change", (event) => change(event, name, chosen().map((one) => one.value)));
   const lines = options.map(([, text], i) => make("label", { class: "tick" }, boxes[i], text));
   const legend = most < options.length ? `${label} (${most} at most)` : label;
+  const holder = make("div", { class: "several", role: "group", "aria-label": legend }, ...lines);
   return {
-    element: make("fieldset", { class: "control several", "data-control": name }, make("legend", {}, legend), ...lines),
+    element: fold({ class: "control", "data-control": name }, legend, holder),
     update({ value }) {
       for (const box of boxes) box.checked = value.includes(box.value);
       for (const box of boxes) box.disabled = !box.checked && value.length >= most;

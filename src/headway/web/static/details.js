@@ -20,7 +20,7 @@ export function command(title, field) {
   };
 }
 
-export const table = (column, figure) => fetchedPart("Table", "table", column, figure, tableOf);
+export const table = (column, figure) => fetchedPart("Table", "tables", column, figure, (list) => list.map(tableOf));
 export const sources = (column, figure) => fetchedPart("Sources", "derivation", column, figure, derivationOf);
 
 /** A part that is asked for when it is opened, and again whenever the state has come to rest. */
@@ -40,7 +40,7 @@ function tableOf({ caption, header, rows }) {
   const cells = (tag, list, scope) => list.map((text) => make(tag, { scope }, text));
   const line = ([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...cells("td", rest));
   const head = make("thead", {}, make("tr", {}, ...cells("th", header, "col")));
-  return [make("table", {}, make("caption", {}, caption), head, make("tbody", {}, ...rows.map(line)))];
+  return make("table", {}, make("caption", {}, caption), head, make("tbody", {}, ...rows.map(line)));
 }
 
 function derivationOf({ where, steps, inputs, pages, lecture }) {

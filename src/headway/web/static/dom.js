@@ -22,6 +22,12 @@ function setAttributes(element, attributes) {
   }
 }
 
+/** A part that can be folded away, open where there is room beside the figures. */
+export function fold(attributes, title, ...children) {
+  const open = matchMedia("(min-width: 900px)").matches;
+  return make("details", { ...attributes, class: `fold ${attributes.class ?? ""}`, open }, make("summary", {}, title), ...children);
+}
+
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

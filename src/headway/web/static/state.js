@@ -15,7 +15,7 @@ let show = null;
 
 /**
  * Begin with a board. `board(board, fresh)` draws, where fresh says that nothing newer was asked; `problem(text, culprit)`
- * complains; `settled(board)` follows a rest.
+ * complains; `busy(yes)` is whether an answer is under way or not yet settled; `settled(board)` follows a rest.
  */
 export function begin(board, how) {
   show = how;
@@ -64,6 +64,7 @@ function keepSecond() {
 
 async function refresh() {
   stale = true;
+  show.busy(true);
   if (busy) return;
   busy = true;
   try {
@@ -98,6 +99,7 @@ async function fetched(url) {
 function refuse({ error, gone }) {
   if (stale) return; // a newer value is already on its way
   show.problem(error, gone ? null : culprit);
+  show.busy(false);
   if (!gone) params = new URLSearchParams(last.query);
 }
 
@@ -112,4 +114,5 @@ function accept(board) {
 function settle() {
   history.replaceState(null, "", `/${last.board}${last.query && "?"}${last.query}`);
   show.settled(last);
+  show.busy(busy);
 }

@@ -2,10 +2,22 @@
 
 const LETTERS = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
 
-/** At most so many round values between the ends of an axis; two at least where there is room for them. */
-export function ticks({ log, range: [low, high] }, most) {
+/** At most so many [value, text] along an axis: those it brings along, or round values. */
+export function ticks(spec, most) {
+  if (spec.ticks) return thinned(spec.ticks, most);
+  return values(spec, most).map((value) => [value, tickText(value, spec.log)]);
+}
+
+/** The first, and of the others every so many. */
+function thinned([first, ...others], most) {
+  const stride = Math.ceil(others.length / Math.max(most - 1, 1));
+  return [first, ...others.filter((_, i) => (others.length - 1 - i) % stride === 0)];
+}
+
+/** Round values between the ends, two at least where there is room for them. */
+function values({ log, range: [low, high] }, most) {
   if (!log) return d3.ticks(low, high, most);
-  for (const values of candidates(low, high)) if (values.length <= most && values.length >= 2) return values;
+  for (const round of candidates(low, high)) if (round.length <= most && round.length >= 2) return round;
   return d3.ticks(low, high, most);
 }
 
@@ -18,15 +30,15 @@ function* candidates(low, high) {
 
 function inside(low, high, stride, digits) {
   const first = Math.floor(Math.log10(low) / stride) * stride;
-  const values = [];
+  const round = [];
   for (let power = first; 10 ** power <= high; power += stride) {
-    for (const digit of digits) values.push(Number(`${digit}e${power}`));
+    for (const digit of digits) round.push(Number(`${digit}e${power}`));
   }
-  return values.filter((value) => value >= low && value <= high);
+  return round.filter((value) => value >= low && value <= high);
 }
 
 /** 1k, 100M, 0.05; along an even axis plainly, so that a year stays a year. */
-export function tickText(value, log) {
+function tickText(value, log) {
   const [size, letter] = (log && LETTERS.find(([least]) => Math.abs(value) >= least)) || [1, ""];
   return `${d3.format("~r")(Number((value / size).toPrecision(12)))}${letter}`;
 }

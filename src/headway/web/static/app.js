@@ -33,9 +33,10 @@ function showCompare(compare) {
 
 /** The controls of the question as a whole, then those of each column. */
 function showControls(board) {
-  const named = (key) => (board.columns.length > 1 ? `Column ${key.toUpperCase()}` : "Model and machine");
+  const whole = (list) => (list.some(({ kind }) => kind === "config") ? "Model and machine" : "Machine");
+  const named = (key, list) => (board.columns.length > 1 ? `Column ${key.toUpperCase()}` : whole(list));
   const groups = [{ key: "question", legend: "The question", list: board.controls },
-    ...board.columns.map(({ key, controls: list }) => ({ key, legend: named(key), list }))];
+    ...board.columns.map(({ key, controls: list }) => ({ key, legend: named(key, list), list }))];
   keep(part("controls"), groups.filter(({ list }) => list.length), ({ key }) => key, group);
 }
 

@@ -620,7 +620,21 @@ BAD_CONFIGS = {
     "modules by a pattern that may not end": (
         LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:(a+)+$"]}}, "repeats too much"),
     "modules by a pattern that goes back and forth": (
-        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:.*.*.*.*.*.*!$"]}}, "repeats too much"),
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:.*.*.*.*.*.*_$"]}}, "repeats too much"),
+    "modules by a pattern that hides its repetition behind an alternative": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:(?:x|(.+)+_)"]}}, "repeats too much"),
+    "modules by a pattern with many ways": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:" + "(.|..)" * 9]}}, "repeats too"),
+    "modules by a pattern that may be empty in many ways": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:" + ".?" * 60 + "_"]}}, "repeats too"),
+    "modules by a pattern that looks behind": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": ["re:(?<=x)y"]}}, "not read"),
+    "modules by many patterns that go back and forth": (
+        LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": [f"re:.*.*.*_{i}" for i in range(500)]}},
+        "too long to read"),
+    "layers listed by what is no digit": (
+        LLAMA | {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "moe_layers_enum": 7},
+        "moe_layers_enum"),
     "thousands of patterns": (
         LLAMA | {"quantization_config": {"quant_method": "fp8", "ignore": [f"*{i}.x" for i in range(9999)]}},
         "9,999 patterns, more than 500"),

@@ -412,4 +412,4 @@ def test_the_vendored_files_are_the_published_ones():
     assert {"d3.min.js", "plot.umd.min.js"} <= set(listed)
     for name, digest in listed.items():
         assert hashlib.sha256(vendor.joinpath(name).read_bytes()).hexdigest() == digest
-    assert {"d3.LICENSE", "plot.LICENSE"} <= {entry.name for entry in vendor.iterdir()}
+    assert {"d3.LICENSE", "plot.LICENSE", "THIRD-PARTY"} <= {entry.name for entry in vendor.iterdir()}

@@ -2,16 +2,19 @@
 
 import base64
 import contextlib
+import gzip
 import json
 import math
+import re
 import shlex
+import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 import zlib
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 import pytest
@@ -25,7 +28,8 @@ from headway.errors import BadInput, HeadwayError
 from headway.generations import generations
 from headway.step.question import REFINEMENTS
 from headway.uncertainty import LogError
-from headway.web.board import step_below
+from headway.units import format_si
+from headway.web.drawn import step_below
 from headway.web.library import MOST_CONFIG_BYTES, models, unpacked
 from headway.web.page import board_json, details_json, inputs_json
 from headway.web.state import BOARDS, Side, State, query, read, technique_names
@@ -144,7 +148,7 @@ BAD = [
     (f"config={packed('[1]')}", "expected an object"),
     (f"config={packed('{')}", "is not JSON"),
     (f"config={packed('{}')}", "hidden_size is missing"),
-    (f"config={packed('[' * 100_000)}", "nested too deeply"),
+    (f"config={packed('[' * 40_000)}", "nested too deeply"),
     (f"config={packed(' ' * (MOST_CONFIG_BYTES + 1))}", "larger than"),
     (f"config={'A' * 50_000}", "longer than"),
     (f"config={packed('{}')}&model=deepseek-v3", "not both"),
@@ -356,8 +360,9 @@ def test_a_measured_interval_is_drawn(monkeypatch):
     drawn = figure(board("batch"), "latency")
     (total,) = [one for one in drawn["curves"] if one["role"] == "total"]
     wide = np.exp(1.6448536 * 0.1)
-    assert np.array(total["high"]) == pytest.approx(np.array(total["values"]) * wide, rel=1e-5)
-    assert np.array(total["low"]) == pytest.approx(np.array(total["values"]) / wide, rel=1e-5)
+    middle, low, high = (np.array(total[end], dtype=float) for end in ("values", "low", "high"))
+    assert high == pytest.approx(middle * wide, rel=1e-5, nan_ok=True)
+    assert low == pytest.approx(middle / wide, rel=1e-5, nan_ok=True)
     assert [one["low"] for one in drawn["curves"] if one["role"] != "total"] == [None, None]
     monkeypatch.undo()
     assert figure(board("batch"), "latency")["curves"][-1]["low"] is None
@@ -371,6 +376,87 @@ def test_a_pasted_config_is_read_as_the_model_it_is():
     )
     assert figure(pasted, "latency")["curves"] == figure(named, "latency")["curves"]
     assert "config.json" in figure(pasted, "latency")["command"]
+
+
+def number_in(text):
+    """The first number of a text as people write it."""
+    return float(re.search(r"-?[\d,]*\.?\d+(?:e-?\d+)?", text.replace(",", ""))[0])
+
+
+def said(answer, label, column=0):
+    """The number of a fact."""
+    return number_in(next(fact["text"] for fact in answer["columns"][column]["facts"] if fact["label"] == label))
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_the_words_of_the_batch_board_are_the_library(text):
+    """The answer and every fact beside it have the library's numbers, to the three digits that they show."""
+    answer, point = board("batch", text), asked(text)
+    sentence = answer["columns"][0]["answer"]
+    assert f"takes {format_si(float(point.step_s), 's')} on " in sentence
+    assert f"{float(point.tokens_per_s):,.0f} tokens/s" in sentence
+    assert format_si(float(point.cost_per_token_usd), "USD/token") in sentence
+    assert said(answer, "drain time") == pytest.approx(float(point.drain_s) * 1e3, rel=5e-3)
+    assert said(answer, "memory holds") == pytest.approx(float(point.largest_batch), rel=5e-3)
+    assert said(answer, "each user sees") == pytest.approx(float(point.tokens_per_s_per_user), rel=5e-3)
+    assert said(answer, "arithmetic in use") == pytest.approx(float(point.mfu) * 100, abs=0.051)
+    assert said(answer, "bandwidth in use") == pytest.approx(float(point.mbu) * 100, abs=0.051)
+    parity = float(point.t_weights_s / point.t_kv_s) * 8
+    assert said(answer, "KV as long as weights") == pytest.approx(parity, rel=5e-3)
+    balance = float(point.balance_batch_with_kv)
+    knee = f"the knee is at a batch of {balance:,.0f}." if np.isfinite(balance) else "there is no knee"
+    assert knee in sentence
+    drawn = figure(answer, "latency")
+    assert drawn["present"] == {"x": 8, "text": "8"}
+    marks = {mark["label"]: mark.get("x", mark.get("y")) for mark in drawn["marks"]}
+    expected = {"drain time": float(point.drain_s) * 1e3, "KV as long as weights": parity, "balance batch": balance,
+                "balance, KV left out": point.balance_batch, "memory full": float(point.largest_batch)}  # fmt: skip
+    assert marks == pytest.approx({label: float(expected[label]) for label in marks}, rel=1e-6)
+
+
+def test_the_words_of_the_pass_length_board_are_the_library():
+    """The ratio in the answer is that of the costs which it names."""
+    sentence = board("pass-length", "batch=64&prompt=1024&model=llama-3.1-70b&on=h100-sxm:8")["columns"][0]["answer"]
+    out, into = (headway.roofline("llama-3.1-70b", on="h100-sxm:8", batch=64, context=4000, pass_tokens=n)
+                 .cost_per_token_usd for n in (1, 1024))  # fmt: skip
+    assert f"costs {format_si(float(out / into), '1')} times one of a prompt of 1,024" in sentence
+    assert format_si(float(out), "USD/token") in sentence
+    assert format_si(float(into), "USD/token") in sentence
+    assert "At a batch of 64 " in sentence
+
+
+def test_the_words_of_the_generations_board_are_the_catalog():
+    """The answer has the machine's own figures, worked out from its data sheet."""
+    chip = catalog.entry("gb200").figures
+    sentence = board("generations")["columns"][0]["answer"]
+    ridge = chip["bf16_flop_per_s"].value / 2 * 2 / chip["bandwidth_bytes_per_s"].value
+    drain = chip["memory_bytes"].value / chip["bandwidth_bytes_per_s"].value
+    assert f"{format_si(ridge, '1')} multiply-adds" in sentence
+    assert f"drains in {format_si(drain, 's')}" in sentence
+
+
+def test_two_columns_are_told_apart_in_a_sentence():
+    """Side by side, the page says how many times the tokens and the cost."""
+    text = "model=llama-3.1-70b&on=h100-sxm:8&vs_on=h200-sxm:8&batch=64"
+    left, right = (
+        headway.roofline("llama-3.1-70b", on=on, batch=64, context=4000) for on in ("h100-sxm:8", "h200-sxm:8")
+    )
+    told = board("batch", text)["compared"]
+    assert f"{format_si(float(right.tokens_per_s / left.tokens_per_s), '1')} times the tokens a second" in told
+    assert f"{format_si(float(right.cost_per_token_usd / left.cost_per_token_usd), '1')} times its cost" in told
+    assert board("batch")["compared"] == ""
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_the_table_has_the_points_of_the_command_and_the_present_one(name):
+    """Rows of the table are the points that command and Python ask for, the present one among them."""
+    text = "batch=300&context=7000&prompt=700&model=llama-3.1-8b&on=h100-sxm:8"
+    for drawn in board(name, text)["columns"][0]["figures"]:
+        tables = details_json(name, [*parse_qsl(text), ("column", "a"), ("figure", drawn["key"])])["tables"]
+        rows = [row[0] for row in tables[-1]["rows"]]
+        assert drawn["present"]["text"] in rows or name == "context"  # whose charts are the same at every context
+        asked_for = {part.replace(",", "") for part in rows}
+        assert len(asked_for & set(re.findall(r"\d+", drawn["call"]))) >= len(rows) - 1
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -468,6 +554,75 @@ def test_the_server_refuses_with_one_line(server, text, told):
     assert told in json.loads(body)["error"]
     status, headers, body = fetch(f"{server}batch?{text}")
     assert (status, headers["content-type"].partition(";")[0]) == (400, "text/html")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_the_page_of_another_site_gets_nothing(server, site):
+    """A picture or a script of another page, which would make the server work, is turned away; a link is not."""
+    asked = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+    assert fetch(f"{server}batch.json", **asked)[0] == 403
+    assert fetch(f"{server}batch", **asked)[0] == 403
+    assert fetch(f"{server}batch", **{**asked, "Sec-Fetch-Mode": "navigate"})[0] == 200
+    assert fetch(f"{server}batch.json", **{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"), [("gzip", True), ("br, gzip;q=0.5", True), ("gzip;q=0", False), ("x-gzip", False)]
+)
+def test_what_is_sent_is_packed_for_who_takes_it(server, accepted, packed):
+    """Compression is the browser's choice."""
+    _, headers, body = fetch(f"{server}static/app.js", **{"Accept-Encoding": accepted})
+    assert (headers["content-encoding"] == "gzip") is packed
+    assert (gzip.decompress(body) if packed else body).startswith(b"//")
+
+
+def test_an_unknown_page_says_so(server):
+    """A wrong page is a 404 with a way to a right one."""
+    status, headers, body = fetch(f"{server}nope")
+    assert (status, headers["content-type"].partition(";")[0]) == (404, "text/html")
+    assert b"There is no such page; known are batch" in body
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--port", "x"], "whole number from 0 to 65535"),
+        (["--port", "99999"], "whole number"),
+        (["--port", "٣٠"], "whole number"),
+        (["--host", ""], "takes an address or a name"),
+        (["--host", "*"], "takes an address or a name"),
+        (["--host", "203.0.113.7", "--port", "0"], "cannot listen on"),
+        (["--allow-host", "*.example"], "takes an address or a name"),
+        (["--allow-host", "name:80"], "takes an address or a name"),
+    ],
+)
+def test_an_impossible_place_is_refused(options, told, capsys):
+    """A port, an address or a name that cannot be is told in one line."""
+    assert main(["ui", *options]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_taken_port_is_told(server, capsys):
+    """Where somebody listens already, the line says how to get another port."""
+    port = urlsplit(server).port
+    assert main(["ui", "--port", str(port)]) == 2
+    assert "--port 0 takes a free one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_the_command_says_where_the_page_is_and_ends_when_asked(explain):
+    """The first line has the address, `--explain` says what the page may do, and Ctrl-C ends it with status 0."""
+    command = [sys.executable, "-m", "headway", "ui", "--port", "0", *(["--explain"] if explain else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        first = process.stdout.readline()
+        assert first.startswith("The blackboards are at http://127.0.0.1:")
+        assert fetch(first.split()[4])[0] == 200
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert out.endswith("stopped\n")
+    assert ("content" in out or "default-src" in out) is explain
+    assert err == ""
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:80", "[::2]"])

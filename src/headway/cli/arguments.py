@@ -57,10 +57,10 @@ class Parser(argparse.ArgumentParser):
                 hint = "did you mean --on?" if "--on" in options and name.rstrip("s") in _SYSTEM else ""
                 raise UnknownName("option", name, [option for option in options if option.startswith("--")], hint)
 
-    def add_output_options(self) -> None:
+    def add_output_options(self, explains: str = "write out every equation with the numbers put in") -> None:
         """--json and --explain, which every command has."""
         self.add_argument("--json", action="store_true", help="print one JSON object, units in the key names")
-        self.add_argument("--explain", action="store_true", help="write out every equation with the numbers put in")
+        self.add_argument("--explain", action="store_true", help=explains)
 
     def add_model_options(self, *, several: bool = False) -> None:
         """A model by name, id or path, or by bare numbers; or several."""

@@ -129,11 +129,15 @@ def roofline_panels(
 
 
 def panels_over(
-    point: Pass, axis: str, reach: tuple[float, float], *, time_terms: Sequence[Term], cost_terms: Sequence[Term]
-) -> list[Panel]:
-    """Latency and cost along one axis of the question of a single point; curves end where the memory is full."""
-    places = _places(axis, point)
-    grid = _with_corners(np.geomspace(*reach, POINTS), places)
+    point: Pass, axis: str, rows: Sequence[float], *, time_terms: Sequence[Term], cost_terms: Sequence[Term],
+    more: Sequence[Mark] = (),
+) -> list[Panel]:  # fmt: skip
+    """Latency and cost along one axis of the question of a single point; curves end where the memory is full.
+
+    The axis runs from the first to the last of `rows`, all of which are points of the curves; `more` are further marks.
+    """
+    places = (*_places(axis, point), *more)
+    grid = _with_corners(np.union1d(np.geomspace(rows[0], rows[-1], POINTS), rows), places)
     passes = [("", _evaluated(point, point.question, axis, grid))]
     return _both(axis, Panel("", *AXIS_LABELS[axis], "", "", grid, (), places), passes, False, (time_terms, cost_terms))
 

@@ -15,8 +15,8 @@ from headway.techniques.ranking import by_itself
 from headway.units import format_si
 
 AS_IT_IS = "as it is"
-NEEDS_HEADER = ("cache", "a sequence keeps", "a token reads", "memory for the batch",
-                "bandwidth for a step of one drain time", "largest batch", "cost of a token")  # fmt: skip
+NEEDS_HEADER = ("cache", "cost of a token", "largest batch", "a sequence keeps", "a token reads",
+                "memory for the batch", "bandwidth for a step of one drain time")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Needs:
         too_large = self.weights_too_large
         return [
             self.name,
+            too_large or price,
+            "none" if too_large else batch,
             format_si(stored, "B"),
             format_si(read, "B"),
             format_si(self.memory_bytes, "B"),
             format_si(self.bandwidth_bytes_per_s, "B/s"),
-            "none" if too_large else batch,
-            too_large or price,
         ]
 
 

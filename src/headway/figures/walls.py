@@ -24,7 +24,7 @@ from headway.step.first_order import Pass, evaluate
 from headway.step.question import Question, given
 
 Numbers = np.ndarray[Any, Any]
-SHORTEST, LONGEST = 1e3, 1e8
+SHORTEST, LONGEST = 1e2, 1e8
 SHARES = ("bandwidth_share", "capacity_share", "attention_share")
 _FARTHEST = 1e9  # where the search for a wall ends
 _SEARCHED = 128  # contexts in each of its rounds
@@ -151,10 +151,11 @@ def walls(point: Pass, attention: float | None, bandwidth: float | None = None) 
     return Walls(bandwidth if balance is None else float(np.ravel(balance)[0]), capacity, alone, attention)
 
 
-def contexts(found: Walls) -> Numbers:
-    """Contexts at equal ratios, and the walls among them, so that curves bend and end where they should."""
-    places = [mark.x for mark in found.marks() if mark.x is not None and SHORTEST < mark.x < LONGEST]
-    return np.union1d(np.geomspace(SHORTEST, LONGEST, POINTS), places)
+def contexts(found: Walls, rows: Sequence[float] = ()) -> Numbers:
+    """Contexts at equal ratios, with those of a table and the walls among them, where curves bend or end."""
+    places = [mark.x for mark in found.marks() if mark.x is not None]
+    inside = [x for x in (*places, *rows) if SHORTEST <= x <= LONGEST]
+    return np.union1d(np.geomspace(SHORTEST, LONGEST, POINTS), inside)
 
 
 def walls_panel(along: Pass, found: Walls) -> Panel | None:

@@ -46,6 +46,16 @@ _SIZES = {
 _WORDS = {"pattern_start", "pattern", "pattern_end", "sliding_layers", "ignored", "refused", "tied_by", "known_family"}
 
 
+def whole_number(text: str) -> int | None:
+    """A whole number written in digits, none where there is another sign or more digits than any count has.
+
+    >>> whole_number(" 61"), whole_number("²"), whole_number("9" * 5000)
+    (61, None, None)
+    """
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None
+
+
 class Fields:
     """The fields of a config by name or synonym, each checked; where absent, what the family implies.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from headway.errors import BadInput
+from headway.errors import BadInput, shown
+from headway.model.fields import whole_number
 
 PARTS_QUANTISED = ("attention", "dense_mlp", "routed_experts", "shared_experts")
 # One word of a module's name tells its part; the first that is found does.
@@ -38,11 +40,14 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)(?:\.|$)")
 _WHOLE = re.compile(r"(^|\.)(mlp|ffn|feed_forward|block_sparse_moe|moe)$")  # with whatever is inside
 _LONGEST = 300
 _MOST_PATTERNS = 500
-# What a name can be held against in no time: nothing that repeats a group, and few open repetitions.
-_REPEATED_GROUP = re.compile(r"\)\s*[+*{]")
-_REPETITION = re.compile(r"(?<!\\)[+*]|\{\d*,\d*\}")
-_MOST_REPETITIONS = 4
-_MOST_TRIALS = 100_000
+# An expression may hold characters, classes, groups of alternatives, and few repetitions of single characters: how
+# often a search may go back then follows from how many there are. `re` has no other limit, and gets nothing else.
+_PLAIN = re.compile(r"(?:[\w\-/,:#@% ]|\\[.dDwWsSbB/_-]|\.|\[\^?(?:[\w. -]|\\[.dws-])+\]|[*+?|()^$])*", re.ASCII)
+_REPEATED = re.compile(r"(?<!\\)[*+?]\??")
+_REPEATED_GROUP = re.compile(r"\)[*+?]")
+_STEPS = {0: 1, 1: 1, 2: 10, 3: 150}  # of a search, about, in microseconds, by the number of repetitions
+_MOST_STEPS = 1_000_000
+_MOST_WAYS = 200
 
 
 def part_of(module: str) -> str:
@@ -54,12 +59,28 @@ def part_of(module: str) -> str:
     return next((part for word, part in _WORDS if word.search(module)), "")
 
 
+_DIGIT = re.compile(r"\d|\[|\\d")  # without any, a pattern is the same for every layer
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A pattern of module names, and how long a search for it may take, about, in microseconds."""
+
+    compiled: re.Pattern[str]
+    steps: int
+
+    @functools.cached_property
+    def of_layers(self) -> bool:
+        """Whether it may tell one layer from another."""
+        return bool(_DIGIT.search(self.compiled.pattern))
+
+
 @dataclass(frozen=True)
 class Selection:
     """Modules that a config names: parts of single layers (or of all, as None), and patterns for the rest."""
 
     parts: frozenset[tuple[str, int | None]] = frozenset()
-    patterns: tuple[re.Pattern[str], ...] = field(default=())
+    patterns: tuple[Pattern, ...] = field(default=())
 
     @classmethod
     def of(cls, part: str) -> Selection:
@@ -69,14 +90,14 @@ class Selection:
     @classmethod
     def read(cls, names: Iterable[str], model: str) -> Selection:
         """Modules by name, glob, prefix or `re:` expression; an impossible expression is a `BadInput`."""
-        parts, patterns = set[tuple[str, int | None]](), dict[str, None]()
+        parts, patterns = set[tuple[str, int | None]](), dict[Pattern, None]()
         for name in names:
             plain = name.rstrip("*").rstrip(".")
             if name.startswith("re:") or "*" in plain:
-                patterns[_expression(name, model)] = None
+                patterns[_pattern(name, model)] = None
                 continue
             found = _LAYER.search(plain)
-            layer = int(found[1]) if found and found[1].isdecimal() and len(found[1]) < 9 else None
+            layer = whole_number(found[1]) if found else None
             if found and found.end() == len(plain):  # the layer as a whole
                 parts |= {(part, layer) for part in PARTS_QUANTISED}
             parts.add((part_of(plain), layer))
@@ -85,48 +106,67 @@ class Selection:
         if len(patterns) > _MOST_PATTERNS:
             raise BadInput(f"{model}: quantization_config names modules by {len(patterns):,} patterns, more than "
                            f"{_MOST_PATTERNS}")  # fmt: skip
-        return cls(frozenset(parts), tuple(_compiled(text, model) for text in patterns))
+        return cls(frozenset(parts), tuple(patterns))
 
     def check(self, layers: int, model: str) -> None:
         """Refuse patterns that would have to be held against too many layers."""
-        by_layer = sum(1 for pattern in self.patterns if _DIGIT.search(pattern.pattern))
-        if by_layer * layers > _MOST_TRIALS:
-            raise BadInput(f"{model}: quantization_config names modules of {layers:,} layers by {by_layer:,} patterns")
+        modules = sum(map(len, _COMMON.values()))
+        steps = sum(pattern.steps * (layers if pattern.of_layers else 1) for pattern in self.patterns) * modules
+        if steps > _MOST_STEPS:
+            raise BadInput(f"{model}: quantization_config names modules of {layers:,} layers by {len(self.patterns):,} "
+                           "patterns, which take too long to read")  # fmt: skip
 
     def has(self, part: str, layer: int | None, beside: Iterable[str] = ()) -> bool:
         """Whether a part of a layer is among them; experts are inside the `mlp` where no dense block stands beside."""
         names = {part, "inside"} if part.endswith("experts") and "dense_mlp" not in beside else {part}
         if any((name, place) in self.parts for name in names for place in (None, layer)):
             return True
-        return any(_found(pattern, part, layer if _DIGIT.search(pattern.pattern) else 0) for pattern in self.patterns)
-
-
-_DIGIT = re.compile(r"\d|\[|\\d")  # without any, a pattern is the same for every layer
+        return any(_found(pattern, part, layer if pattern.of_layers else 0) for pattern in self.patterns)
 
 
 @functools.lru_cache(maxsize=100_000)
-def _found(pattern: re.Pattern[str], part: str, layer: int | None) -> bool:
+def _found(pattern: Pattern, part: str, layer: int | None) -> bool:
     """Whether a pattern names a module of a part, in a layer."""
     modules = [f"model.layers.{layer}.{module}" for module in _COMMON.get(part, ())] or [part]
-    return any(pattern.search(module) for module in modules)
+    return any(pattern.compiled.search(module) for module in modules)
 
 
-def _expression(name: str, model: str) -> str:
-    """A pattern of module names as a regular expression."""
+def _pattern(name: str, model: str) -> Pattern:
+    """A glob or a `re:` expression of module names; `BadInput` for one that cannot be read, or not in time."""
     if len(name) > _LONGEST:
         raise BadInput(f"{model}: quantization_config names modules by a pattern of {len(name)} characters")
     if name.startswith("re:"):
-        return f"^(?:{name[3:]})"
-    # Wrappers put a name before that of the text model.
-    inner = re.sub(r"^(model\.)?(language_model\.)?(model\.|backbone\.)?(?=layers\.)", "model.", name)
-    return f"^(?:{fnmatch.translate(inner)}|{fnmatch.translate(f'{inner}.*')})"
-
-
-def _compiled(text: str, model: str) -> re.Pattern[str]:
-    written = text.split("|", 1)[0] if text.startswith("^(?:(?") else text  # of a glob, one of its two forms
-    if _REPEATED_GROUP.search(written) or len(_REPETITION.findall(written)) > _MOST_REPETITIONS:
-        raise BadInput(f"{model}: quantization_config names modules by a pattern that repeats too much to be read")
+        text, steps = f"^(?:{name[3:]})", _steps(name[3:], model)
+    else:  # wrappers put a name before that of the text model
+        inner = re.sub(r"^(model\.)?(language_model\.)?(model\.|backbone\.)?(?=layers\.)", "model.", name)
+        text, steps = f"^(?:{fnmatch.translate(inner)}|{fnmatch.translate(f'{inner}.*')})", 2
     try:
-        return re.compile(text)
+        return Pattern(re.compile(text), steps)
     except (re.error, OverflowError, RecursionError) as error:
         raise BadInput(f"{model}: quantization_config names modules by an impossible pattern: {error}") from None
+
+
+def _steps(expression: str, model: str) -> int:
+    """How long a search for an expression may take, about, in microseconds."""
+    text = re.sub(r"(?<!\\)\(\?:", "(", expression).removesuffix(".*")
+    if not _PLAIN.fullmatch(text):
+        raise BadInput(f"{model}: quantization_config names modules by an expression that is not read: "
+                       f"{shown(expression)}")  # fmt: skip
+    repetitions = len(_REPEATED.findall(text))
+    ways = _ways(text)
+    if _REPEATED_GROUP.search(text) or repetitions not in _STEPS or ways > _MOST_WAYS:
+        raise BadInput(f"{model}: quantization_config names modules by a pattern that repeats too much to be read")
+    return _STEPS[repetitions] * ways
+
+
+def _ways(text: str) -> int:
+    """In how many ways the alternatives of an expression combine: those of a group add, groups multiply."""
+    ways, branches = 1, [1]
+    for character in text:
+        if character == "(":
+            branches.append(1)
+        elif character == "|":
+            branches[-1] += 1
+        elif character == ")" and len(branches) > 1:
+            ways *= branches.pop()
+    return ways * math.prod(branches)

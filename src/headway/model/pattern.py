@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headway.errors import UnknownName
-from headway.model.fields import Fields
+from headway.model.fields import Fields, whole_number
 
 # The word that a config may use for a layer's mixer, and what it means here.
 MIXERS = {
@@ -204,7 +204,8 @@ def feed_forward_kinds(fields: Fields, depth: int) -> list[str]:
         routed = fields.numbers("moe_layers")
         return ["routed" if i in routed else "dense" for i in range(depth)]
     if fields.has("moe_layers_enum"):
-        routed = [int(word) for word in fields.text("moe_layers_enum").split(",") if word.strip().isdigit()]
+        listed = fields.text("moe_layers_enum").split(",")
+        routed = [number for word in listed if (number := whole_number(word)) is not None]
         return ["routed" if i in routed else "dense" for i in range(depth)]
     return ["routed" if _routes(fields, i, depth) else "dense" for i in range(depth)]
 

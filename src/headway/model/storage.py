@@ -13,7 +13,7 @@ from typing import Any
 from headway.catalog.store import quantisations
 from headway.errors import BadInput, UnknownName, shown
 from headway.model.dtypes import Dtype, dtype
-from headway.model.fields import LARGEST, Fields
+from headway.model.fields import LARGEST, Fields, whole_number
 from headway.model.modules import PARTS_QUANTISED, Selection
 
 # Parts that quantised checkpoints leave in the wide format, but for a head that is named.
@@ -162,7 +162,7 @@ def _of_weights(weights: Fields, form: str) -> Stored:
     """The weights of a group: bits, type, and the size of the block that shares a scale."""
     bits, size, block = weights.count("num_bits", most=16), weights.raw("group_size"), weights.raw("block_structure")
     if isinstance(block, str):  # "128x128"
-        block = [int(n) if n.isdecimal() else 0 for n in block.split("x")]
+        block = [whole_number(n) or 0 for n in block.split("x")]
     if weights.text("type", default="int").lower() != "float":
         return _integers(bits, size, zeros=not weights.flag("symmetric", default=True))
     if bits == 4:
@@ -179,7 +179,7 @@ def _integers(bits: int, group: object, *, zeros: bool) -> Stored:
 
 def _whole(group: object) -> int | None:
     """The size of a group, however it is written; None for a row or a tensor."""
-    if isinstance(group, str) and group.isdecimal() and len(group) < 9:
+    if isinstance(group, str) and whole_number(group) is not None:
         group = int(group)
     if isinstance(group, float) and group.is_integer():
         group = int(group)

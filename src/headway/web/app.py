@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -24,6 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headway.errors import BadInput, HeadwayError, shown
+from headway.web.drawn import on_a_page
 from headway.web.library import choices, models
 from headway.web.page import board_json, details_json, inputs_json, title_of
 from headway.web.state import BOARDS
@@ -75,14 +77,16 @@ def create_app(hosts: Sequence[str] = LOOPBACK) -> Starlette:
     def send_page(request: Request) -> Response:
         name = request.path_params["board"]
         if name not in BOARDS:
-            return _error(f"there is no such page; known are {', '.join(BOARDS)}", 404)
-        answer, status = _answered(board_json, name, request)
-        board = {"board": None, "start": f"/{name}", **answer} if status != 200 else {"board": answer}
+            answer, status = {"error": f"There is no such page; known are {', '.join(BOARDS)}."}, 404
+        else:
+            answer, status = _answered(board_json, name, request)
+        start = f"/{name if name in BOARDS else BOARDS[0]}"
+        board = {"board": None, "start": start, **answer} if status != 200 else {"board": answer}
         text = json.dumps(json.loads(first) | board).replace("<", "\\u003c")
         body = page.replace("{{title}}", title_of(name)).replace("{{first}}", text)
         return _packed(request, body.encode(), "text/html; charset=utf-8", {"cache-control": "no-store"}, status=status)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", lambda _: RedirectResponse(f"/{BOARDS[0]}")),
             Route("/static/{name:path}", send_file),
@@ -94,6 +98,8 @@ def create_app(hosts: Sequence[str] = LOOPBACK) -> Starlette:
         middleware=[Middleware(_Guarded), Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
         exception_handlers={404: lambda *_: _error("there is no such page", 404)},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _read_everything() -> None:
@@ -119,7 +125,7 @@ def _answered(answer: Answer, board: str, request: Request) -> tuple[dict[str, A
             raise BadInput(f"the state is longer than {LONGEST_QUERY:,} characters")
         return answer(board, request.query_params.multi_items()), 200
     except HeadwayError as error:
-        return {"error": " ".join(str(error).split())}, 400
+        return {"error": on_a_page(" ".join(str(error).split()))}, 400
     except (RecursionError, MemoryError):
         return {"error": "the question is too large or nested too deeply to read"}, 400
     except Exception as error:  # a mistake of ours: the page lives on, and whoever started it is told where to look
@@ -142,9 +148,15 @@ def _packed(request: Request, body: bytes, kind: str, headers: dict[str, str], *
             status: int = 200) -> Response:  # fmt: skip
     """A body, compressed for a browser that takes it so."""
     headers = headers | {"vary": "accept-encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if _takes_gzip(request.headers.get("accept-encoding", "")):
         return Response(packed or gzip.compress(body, 6), status, headers | {"content-encoding": "gzip"}, kind)
     return Response(body, status, headers, kind)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether a browser takes gzip by its header."""
+    weights = {word.partition(";")[0].strip().lower(): word.partition("q=")[2].strip() for word in accepted.split(",")}
+    return "gzip" in weights and weights["gzip"] not in ("0", "0.0", "0.00", "0.000")
 
 
 def _static() -> dict[str, _File]:
@@ -162,7 +174,10 @@ def _static() -> dict[str, _File]:
 
 
 class _Guarded:
-    """Puts the headers on every answer that keep a page to what it is."""
+    """Puts the headers on every answer that keep a page to what it is, and answers no other site's page.
+
+    A browser says of each request which site it is from: another site may link here, and ask for nothing else.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -175,4 +190,9 @@ class _Guarded:
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        await self.app(scope, receive, guarded)
+        headers = Headers(scope=scope) if scope["type"] == "http" else {}
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if foreign and headers.get("sec-fetch-mode") != "navigate":
+            await _error("the page of another site may not ask here", 403)(scope, receive, guarded)
+        else:
+            await self.app(scope, receive, guarded)

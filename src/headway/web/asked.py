@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headway.errors import HeadwayError, Infeasible, MissingFact
+from headway.errors import Infeasible, MissingFact
 from headway.step.first_order import Pass, evaluate
 from headway.step.question import Question
 from headway.web.library import settled
@@ -40,16 +39,10 @@ def point_or_why(side: Side, state: State, **axes: Any) -> tuple[Pass | None, st
         if not bool(point.fits):
             ask(side, state, **axes)
     except MissingFact as refusal:
-        return None, _on_a_page(refusal)
+        return None, str(refusal)
     except Infeasible as refusal:
-        return point, _on_a_page(refusal)
+        return point, str(refusal)
     return point, ""
-
-
-def _on_a_page(refusal: HeadwayError) -> str:
-    """A refusal without the options of the command: what they set is changed on the page by name."""
-    told = re.sub(r"supply --set (\w+)=\.\.\.", r'give \1 under "Change a number"', str(refusal))
-    return told.replace("a narrower --weight-dtype", "weights in a narrower format")
 
 
 def heading(side: Side) -> str:
@@ -64,7 +57,13 @@ def command(side: Side, *words: str, machine: bool = True) -> str:
     name = CONFIG_FILE if side.config else side.model
     changes = [word for change in side.changes for word in ("--set", "=".join(change))]
     first, *more = words
-    return shlex.join(["headway", first, name, *(["--on", side.on] if machine else []), *more, *changes])
+    line = shlex.join(["headway", first, name, *(["--on", side.on] if machine else []), *more, *changes])
+    return _saved(side) + line
+
+
+def _saved(side: Side) -> str:
+    """What to do before a command or a call about a pasted config."""
+    return f"# {CONFIG_FILE}: the pasted config, saved under this name\n" if side.config else ""
 
 
 def pass_command(side: Side, state: State, **axes: Any) -> str:
@@ -76,7 +75,7 @@ def pass_command(side: Side, state: State, **axes: Any) -> str:
 
 def pass_call(side: Side, state: State, quantity: str, **axes: Any) -> str:
     """The Python that computes what a figure shows."""
-    return f"import headway\n\npasses = {pass_asked(side, state, **axes)}\nprint(passes.{quantity})"
+    return f"{_saved(side)}import headway\n\npasses = {pass_asked(side, state, **axes)}\nprint(passes.{quantity})"
 
 
 def pass_asked(side: Side, state: State, *more: str, **axes: Any) -> str:
@@ -93,8 +92,12 @@ def _changes(side: Side) -> list[str]:
 
 
 def _on_command_line(value: Any) -> str:
-    """A value, or a range that doubles."""
-    return f"{value[0]:.0f}:{value[-1]:.0f}:log" if isinstance(value, Sequence) else f"{value:.0f}"
+    """A value, a list, or a range that doubles."""
+    if not isinstance(value, Sequence):
+        return f"{value:.0f}"
+    if list(value) == doubling(value[0], value[-1]):
+        return f"{value[0]:.0f}:{value[-1]:.0f}:log"
+    return ",".join(f"{one:.0f}" for one in value)
 
 
 def _in_python(value: Any) -> str:
@@ -105,3 +108,8 @@ def doubling(low: float, high: float) -> list[float]:
     """From low to high, each twice the one before, and the end itself."""
     points = [float(low * 2**i) for i in range(int(np.floor(np.log2(high / low) + 1e-9)) + 1)]
     return points if points[-1] == high else [*points, float(high)]
+
+
+def through(points: Sequence[float], present: float) -> tuple[float, ...]:
+    """Points along an axis, and the present one among them where it lies between their ends."""
+    return tuple(sorted({*points, *([present] if points[0] <= present <= points[-1] else [])}))

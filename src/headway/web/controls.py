@@ -17,7 +17,7 @@ def _decades(first: int, last: int, steps: tuple[float, ...]) -> list[int]:
 
 
 _FINE = (1, 1.5, 2, 3, 4, 5, 6, 8)
-_DOUBLING = sorted({1, *(n * 2**power for power in range(14) for n in (2, 3)), 2**14} - {3 * 2**13})
+_DOUBLING = sorted({1, *(n * 2**power for power in range(15) for n in (2, 3)), 2**16})
 STOPS = {
     "batch": _DOUBLING,
     "context": [0, *_decades(2, 8, _FINE)],
@@ -44,9 +44,10 @@ def slider(state: State, name: str) -> Json:
             "text": f"{value:,.0f}", "stops": STOPS[name]}  # fmt: skip
 
 
-def refinements(state: State) -> Json:
-    """What is added to the blackboard."""
-    return {"kind": "several", "name": "refine", "label": "Count also", "value": list(state.refine),
+def refinements(state: State, forced: tuple[str, ...] = ()) -> Json:
+    """What is added to the blackboard; `forced` is counted in any case, as long as something else asks for it."""
+    label = "Count also" + (" (techniques need those held fast)" if forced else "")
+    return {"kind": "several", "name": "refine", "label": label, "value": list(state.refine), "forced": list(forced),
             "options": [[name, _REFINED[name]] for name in REFINEMENTS], "most": len(REFINEMENTS)}  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def techniques(state: State, most: int) -> Json:
     kinds = [technique for technique in settings().techniques if technique.family != "place"]
     options = [[technique.short, technique.name.replace("-", " ")] for technique in kinds]
     return {"kind": "several", "name": "technique", "label": "KV techniques beside it",
-            "value": list(state.techniques), "options": options, "most": most}  # fmt: skip
+            "value": list(state.techniques), "forced": [], "options": options, "most": most}  # fmt: skip
 
 
 def single_chips(state: State) -> Json:

@@ -24,7 +24,7 @@ from headway.step.question import settle
 if TYPE_CHECKING:
     from headway.web.state import Side
 
-MOST_CONFIG_BYTES = 512_000
+MOST_CONFIG_BYTES, MOST_VALUES = 512_000, 50_000
 _MACHINES = ("system", "accelerator")
 Choices = list[tuple[str, list[str]]]
 
@@ -88,14 +88,24 @@ def unpacked(packed: str) -> Mapping[str, Any]:
         raise BadInput(f"the pasted config is larger than {MOST_CONFIG_BYTES // 1000} kB")
     if not inflating.eof:
         raise BadInput("the pasted config is cut short; paste it again")
+    if sum(map(text.count, (b",", b"{", b"["))) > MOST_VALUES:
+        raise BadInput(f"the pasted config holds more than {MOST_VALUES:,} values")
     try:
         return parse_text(text.decode("utf-8"), "the pasted config")
     except UnicodeDecodeError:
         raise BadInput("the pasted config is no text") from None
 
 
-@functools.lru_cache(maxsize=256)
 def settled(side: Side) -> tuple[Model, System, dict[str, object]]:
     """The model and the machine of a column with its changes put in, and what is left for the pass."""
-    model = load_model(unpacked(side.config)) if side.config else models()[side.model]
-    return settle(model, load_system(side.on), dict(side.changes))
+    return _pasted(side) if side.config else _catalogued(side)
+
+
+@functools.lru_cache(maxsize=256)
+def _catalogued(side: Side) -> tuple[Model, System, dict[str, object]]:
+    return settle(models()[side.model], load_system(side.on), dict(side.changes))
+
+
+@functools.lru_cache(maxsize=8)  # few, for a config may be large
+def _pasted(side: Side) -> tuple[Model, System, dict[str, object]]:
+    return settle(load_model(unpacked(side.config)), load_system(side.on), dict(side.changes))

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
+from math import isfinite
+from typing import Any
 
 from headway.catalog import vocabulary
+from headway.catalog.store import harmless_fields
 from headway.errors import UnknownName
 from headway.explanation import LECTURE, Derivation, derivation, origin_text
-from headway.step.question import AXES, changeable
+from headway.provenance import Quantity
+from headway.step.question import AXES, Question, changeable, given
 from headway.units import format_si
-from headway.web.board import Board, Column, Json, tables
+from headway.web.board import Board, Column, Json
 from headway.web.boards import batch, context, generations, pass_length
+from headway.web.drawn import board_as_json, on_a_page, tables
 from headway.web.library import settled
 from headway.web.state import Side, State, query, read
 
 Pairs = Sequence[tuple[str, str]]
+LONGEST_NAME, MOST_FIELDS = 60, 200  # of the config's fields that are offered
 _BOARDS: dict[str, tuple[str, Callable[[State], Board]]] = {
     "batch": ("Batch", batch.board),
     "context": ("Context", context.board),
@@ -38,13 +44,13 @@ def board_json(name: str, pairs: Pairs) -> Json:
             for other, (title, _) in _BOARDS.items()
         ],
         "compare": _compare(state),
-        **board.as_json(),
+        **board_as_json(board),
     }
 
 
 def title_of(name: str) -> str:
-    """The title of a board."""
-    return _BOARDS[name][0]
+    """The title of a board, or of a page that is none."""
+    return _BOARDS[name][0] if name in _BOARDS else "headway"
 
 
 def _address(state: State) -> str:
@@ -90,33 +96,43 @@ def inputs_json(name: str, pairs: Pairs) -> Json:
     side = state.sides.get(column.key, state.a)
     figures = set(vocabulary())
     if name == "generations":
-        return {"inputs": _given(column, side, figures)}
-    model, system, _ = settled(side)
-    return {"inputs": [*_given(column, side, figures | set(changeable(model, system))), *_fields(side)]}
+        return {"inputs": _rows(_given(column), side, figures)}
+    model, system, rest = settled(side)
+    # Where a figure is missing there is no worksheet: what it would have been given shows the gap.
+    quantities = _given(column) if column.given is not None else given(model, system, Question(), rest)
+    known = figures | set(changeable(model, system))
+    return {"inputs": [*_rows(quantities, side, known), *_fields(model.config, side)]}
 
 
-_NOT_CHANGED = {*AXES, "chips"}
+_NOT_CHANGED = {*AXES, "chips", "one_sequence", "prompt_tokens", "no_tokens"}
+_OF_A_MACHINE = ("catalog", "user")  # first: what is changed most often
 
 
-def _given(column: Column, side: Side, known: AbstractSet[str]) -> list[Json]:
-    if column.given is None:
-        return []
+def _given(column: Column) -> list[Quantity]:
+    assert column.given is not None
+    return [cell.quantity for cell in column.given.sheet.used() if cell.equation is None]
+
+
+def _rows(quantities: Sequence[Quantity], side: Side, known: AbstractSet[str]) -> list[Json]:
+    """Inputs that are known by a name that can be changed: what is missing first, then the machine, then the model."""
     changed = dict(side.changes)
+    ranked = sorted(quantities, key=lambda q: (q.value is not None, q.origin.kind not in _OF_A_MACHINE))
     return [
-        {"name": q.name, "unit": q.unit, "origin": origin_text(q.origin), "edited": q.name in changed, "group": "pass",
-         "value": "" if q.value is None else format_si(float(q.value), q.unit)}
-        for q in (cell.quantity for cell in column.given.sheet.used() if cell.equation is None)
+        {"name": q.name, "unit": q.unit, "edited": q.name in changed, "group": "pass",
+         "origin": on_a_page(q.gap) if q.value is None else origin_text(q.origin),
+         "value": "not known" if q.value is None else format_si(float(q.value), q.unit)}
+        for q in ranked
         if q.name in known and q.name not in _NOT_CHANGED
     ]  # fmt: skip
 
 
-def _fields(side: Side) -> list[Json]:
-    """Fields of the config that hold one number, or yes or no."""
-    model, _, _ = settled(side)
+def _fields(config: Mapping[str, Any], side: Side) -> list[Json]:
+    """Fields of the config that hold one number, or yes or no, and change something."""
     changed = dict(side.changes)
     return [
         {"name": name, "unit": "", "origin": "config.json", "edited": name in changed, "group": "config",
          "value": str(value).lower()}
-        for name, value in model.config.items()
-        if isinstance(value, (int, float)) and len(name) <= 60
-    ][:200]  # fmt: skip
+        for name, value in config.items()
+        if isinstance(value, (int, float)) and isfinite(value) and len(name) <= LONGEST_NAME
+        and name not in harmless_fields()
+    ][:MOST_FIELDS]  # fmt: skip

@@ -47,9 +47,9 @@ def is_loopback(host: str) -> bool:
 def serve(listening: socket.socket, hosts: Sequence[str] = (), ready: Callable[[], None] = lambda: None) -> None:
     """Serve until interrupted; requests must name the loopback or one of `hosts`."""
     config = uvicorn.Config(
-        create_app((*LOOPBACK, *hosts)), http="h11", ws="none", lifespan="off", log_level="warning", access_log=False,
-        server_header=False, limit_concurrency=_MOST_AT_ONCE, h11_max_incomplete_event_size=LONGEST_QUERY + 16_000,
-        timeout_graceful_shutdown=2,
+        create_app((*LOOPBACK, *hosts)), http="h11", ws="none", lifespan="off", log_config=None, log_level="warning",
+        access_log=False, server_header=False, limit_concurrency=_MOST_AT_ONCE, timeout_graceful_shutdown=2,
+        h11_max_incomplete_event_size=LONGEST_QUERY + 16_000,
     )  # fmt: skip
     gc.freeze()  # the catalog stays for good: no need to look through it again and again
     server = uvicorn.Server(config)

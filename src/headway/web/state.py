@@ -145,6 +145,7 @@ def _changes(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _one(name: str, values: Sequence[str]) -> str:
+    """The value of a field that is given once."""
     if len(values) != 1:
         raise BadInput(f"{name} is given {len(values)} times, expected once")
     return values[0]
@@ -152,7 +153,10 @@ def _one(name: str, values: Sequence[str]) -> str:
 
 def _number(name: str, values: Sequence[str]) -> float:
     _, unit, least, most = _NUMBERS[name]
-    value = parse(_one(name, values), unit)
+    try:
+        value = parse(_one(name, values), unit)
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from None
     if not least <= value <= most or value != round(value):
         raise BadInput(f"{name} must be a whole number from {least:,} to {most:,}, found {shown(values[0])}")
     return float(value)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -29,7 +30,7 @@ from headway.figures.walls import (
 )
 from headway.model.model import Model
 from headway.step.first_order import Pass, evaluate
-from headway.step.question import REFINEMENTS
+from headway.step.question import REFINEMENTS, Question
 from headway.techniques.kinds import Technique
 from headway.techniques.measure import REFINED, Case, link_of
 from headway.techniques.ranking import DECIDED
@@ -46,8 +47,9 @@ from headway.web.asked import (
     pass_call,
     pass_command,
     point_or_why,
+    through,
 )
-from headway.web.board import Board, Column, Figure, Json
+from headway.web.board import Board, Column, Figure, Json, compared
 from headway.web.library import settled
 from headway.web.state import Side, State
 
@@ -59,10 +61,11 @@ _NONE = {"bandwidth": "none: arithmetic takes longer", "capacity": "none: length
 def board(state: State) -> Board:
     """What length costs, and where it ends."""
     asked = _counted(state)
+    forced = REFINED if state.techniques else ()
     moved = (controls.slider(state, "context"), controls.slider(state, "batch"), controls.techniques(state, 3),
-             controls.terms(state), controls.refinements(asked))  # fmt: skip
+             controls.terms(state), controls.refinements(state, forced))  # fmt: skip
     columns = tuple(_column(key, side, asked) for key, side in state.sides.items())
-    return Board("Context", "What does length cost, and which wall comes first?", moved, columns)
+    return Board("Context", "What does length cost, and which wall comes first?", moved, columns, compared(columns))
 
 
 def _counted(state: State) -> State:
@@ -95,18 +98,18 @@ def _column(key: str, side: Side, state: State) -> Column:
 # What does not change while a slider moves
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _attention_wall(side: Side) -> float | None:
     return attention_wall(*settled(side))
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _bandwidth_wall(side: Side, refine: tuple[str, ...]) -> float | None:
     model, system, rest = settled(side)
     return bandwidth_wall(model, system, rest, refine)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=32)
 def _changed(side: Side, short: str) -> tuple[Model | None, str]:
     """A column's model under a technique, or why there is nothing to draw of it."""
     technique = _by_name()[short]
@@ -129,22 +132,21 @@ def _by_name() -> Mapping[str, Technique]:
 def _figures(side: Side, state: State, point: Pass, found: Walls) -> tuple[Figure, ...]:
     cost, shares, left_out = _panels(side, State("context", side, batch=state.batch, refine=state.refine,
                                                  terms=state.terms, techniques=state.techniques), found)  # fmt: skip
-    present = state.context_tokens if SHORTEST <= state.context_tokens <= LONGEST else None
+    rows = through(REACH, state.context_tokens)
     figures = []
     if cost is not None:
-        figures.append(_cost(side, state, cost, point, left_out, present))
+        figures.append(_cost(side, state, cost, point, left_out, rows))
     if shares is not None:
-        figures.append(
-            Figure("walls", shares, _walls_command(side, state), _walls_call(side, state), point, SHARES, present,
-                   caption="where a share passes 1 its wall stands; the attention of a prompt as long as the context")
-        )  # fmt: skip
+        told = "where a share passes 1 its wall stands; the attention of a prompt as long as the context"
+        asked = _walls_command(side, state), _walls_call(side, state)
+        figures.append(Figure("walls", shares, *asked, point, SHARES, state.context_tokens, rows, told))
     return (replace(figures[0], table=partial(_needs_table, side, state)), *figures[1:]) if figures else ()
 
 
 @functools.lru_cache(maxsize=64)
 def _panels(side: Side, state: State, found: Walls) -> tuple[Panel | None, Panel | None, tuple[str, ...]]:
     """Both charts, which are the same at every present context, and what is not drawn in the first."""
-    along = ask(side, state, beyond=True, context_tokens=contexts(found))
+    along = ask(side, state, beyond=True, context_tokens=contexts(found, (*REACH, *controls.STOPS["context"])))
     write_shares(along)
     beside, left_out = _beside(side, state, along)
     cost = cost_panel([(AS_IT_IS, along), *beside], found, TERMS if state.terms else ())
@@ -172,18 +174,20 @@ def _label(technique: Technique) -> str:
 
 
 def _cost(
-    side: Side, state: State, panel: Panel, point: Pass, left_out: tuple[str, ...], present: float | None
+    side: Side, state: State, panel: Panel, point: Pass, left_out: tuple[str, ...], rows: tuple[float, ...]
 ) -> Figure:
     priced = panel.y_unit == "USD/token"
     name = "cost_per_token_usd" if priced else "step_s"
     if state.techniques:
         told = ["attention's arithmetic and the experts hit are counted, for techniques differ in them"]
         told += ["the command below leaves communication out"] * ("communication" in state.refine)
+        told += ["terms apart are those of the model alone, and not drawn beside techniques"] * state.terms
+        told += [f"{_label(_by_name()[short])}: {_by_name()[short].what}" for short in state.techniques]
         asked, call = _ranking_command(side, state), _ranking_call(side, state)
     else:
         told = []
-        asked = pass_command(side, state, context_tokens=REACH)
-        call = pass_call(side, state, name, context_tokens=REACH)
+        asked = pass_command(side, state, context_tokens=rows)
+        call = pass_call(side, state, name, context_tokens=rows)
     if any(not curve.held.all() for curve in panel.curves):
         told.append("a curve ends where the memory is full")
     return Figure(
@@ -193,7 +197,8 @@ def _cost(
         call=call,
         result=point if bool(point.fits) else None,
         names=(*((name,) if priced else ()), "step_s"),
-        present=present,
+        present=state.context_tokens,
+        rows=rows,
         caption="; ".join([*told, *left_out]),
     )
 
@@ -314,9 +319,22 @@ def _facts(side: Side, state: State, point: Pass, found: Walls) -> tuple[tuple[s
         return tuple(facts)
     here = float(point.context_tokens)
     facts.append((f"cost at {_tokens(here)}", format_si(float(point.cost_per_token_usd), "USD/token")))
-    if here:
+    if here and not state.techniques:
         facts.append((f"cost at {_tokens(10 * here)}", _later(side, state, 10 * here)))
-    return tuple(facts)
+    return (*facts, *((f"with {label}", cost) for label, cost in _beside_costs(side, state)))
+
+
+def _beside_costs(side: Side, state: State) -> Iterator[tuple[str, str]]:
+    """What a token costs here under each technique that is drawn beside the model."""
+    for short in state.techniques:
+        model, _ = _changed(side, short)
+        _, system, rest = settled(side)
+        question = Question(state.batch, state.context_tokens, 1, state.refine, beyond_memory=True)
+        with contextlib.suppress(UnknownName):
+            if model is not None:
+                there = evaluate(model, system, question, rest)
+                cost = format_si(float(there.sheet.need("cost_per_token_usd")), "USD/token")
+                yield _label(_by_name()[short]), cost if bool(there.fits) else "does not fit"
 
 
 def _later(side: Side, state: State, tokens: float) -> str:

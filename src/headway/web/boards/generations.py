@@ -59,8 +59,10 @@ def _figure(
     key: str, side: Side, state: State, mine: Generation, others: Sequence[Generation], quantity: str
 ) -> Figure:
     changes = f", {dict(side.changes)!r}" if side.changes else ""
-    call = ("from headway.generations import generation\nfrom headway.hardware import load_system\n\n"
-            f"print(generation(load_system({side.on!r}{changes})).value({quantity!r}))")  # fmt: skip
+    call = ("from headway.generations import generation, generations\nfrom headway.hardware import load_system\n\n"
+            f"chosen = generation(load_system({side.on!r}{changes}))\n"
+            f"for one in [*generations(chips={state.chips}), chosen]:\n"
+            f"    print(one.system.name, one.value({quantity!r}))")  # fmt: skip
     command = "headway catalog generations" + (" --chips" if state.chips else "")
     dots = machine_dots([*others, mine], quantity, mine.system.name, key)
     return Figure(quantity, dots, command, call, mine, (quantity,))
@@ -74,8 +76,13 @@ def _text(machine: Generation, quantity: str, unit: str) -> str:
 def _answer(mine: Generation) -> str:
     ridge, drain = _text(mine, "ridge_bf16", "1"), _text(mine, "drain_s", "s")
     links, largest = _text(mine, "scaleup_over_scaleout", "1"), _text(mine, "largest_model_params", "params")
+    faster = (
+        "of which it is not known how fast they are out of it"
+        if links == "not known"
+        else f"{links} times as fast as those out of it"
+    )
     return (f"{mine.system.name}: {ridge} multiply-adds in the time that one parameter is read, a memory that drains "
-            f"in {drain}, links {links} times as fast inside as out, and room for a model of {largest}.")  # fmt: skip
+            f"in {drain}, links inside {faster}, and room for a model of {largest}.")  # fmt: skip
 
 
 def _why(mine: Generation, others: Sequence[Generation]) -> str:

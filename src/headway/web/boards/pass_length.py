@@ -15,12 +15,12 @@ from headway.provenance import Worksheet
 from headway.step.first_order import Pass
 from headway.units import format_si
 from headway.web import controls
-from headway.web.asked import ask, doubling, heading, pass_asked, pass_call, pass_command, point_or_why
-from headway.web.board import Board, Column, Figure
+from headway.web.asked import ask, doubling, heading, pass_asked, pass_call, pass_command, point_or_why, through
+from headway.web.board import Board, Column, Figure, compared
 from headway.web.state import Side, State
 
 LONGEST = 2**16
-WIDEST = 2**14
+WIDEST = 2**16
 LENGTHS, BATCHES = doubling(1, LONGEST), doubling(1, WIDEST)
 
 
@@ -36,7 +36,7 @@ def board(state: State) -> Board:
     moved = (controls.slider(state, "prompt"), controls.slider(state, "batch"), controls.slider(state, "context"),
              controls.terms(state), controls.refinements(state))  # fmt: skip
     columns = tuple(_column(key, side, state) for key, side in state.sides.items())
-    return Board("Pass length", "Why is input cheaper than output, and by how much?", moved, columns)
+    return Board("Pass length", "Why is input cheaper than output, and by how much?", moved, columns, compared(columns))
 
 
 def _column(key: str, side: Side, state: State) -> Column:
@@ -68,14 +68,16 @@ def _commands(side: Side, state: State, **axes: Any) -> tuple[str, str]:
 
 def _cost(side: Side, state: State, prompt: Pass, answered: bool) -> tuple[Figure, ...]:
     terms = TERMS if state.terms else TWO_TERMS
-    reach = LENGTHS[0], LENGTHS[-1]
-    time, *cost = panels_over(prompt, "pass_tokens", reach, time_terms=terms, cost_terms=terms)
+    rows = through(
+        LENGTHS if state.prompt_tokens <= LENGTHS[-1] else doubling(1, state.prompt_tokens), state.prompt_tokens
+    )
+    time, *cost = panels_over(prompt, "pass_tokens", rows, time_terms=terms, cost_terms=terms)
     panel, key, names = (cost[0], "cost", ("cost_per_token_usd", "step_s")) if cost else (time, "time", ("step_s",))
     if not panel.curves:
         return ()
-    asked = pass_command(side, state, pass_tokens=LENGTHS), pass_call(side, state, names[0], pass_tokens=LENGTHS)
+    asked = pass_command(side, state, pass_tokens=rows), pass_call(side, state, names[0], pass_tokens=rows)
     result = prompt if answered else None
-    return (Figure(key, _with_balance(panel, prompt), *asked, result, names, state.prompt_tokens),)
+    return (Figure(key, _with_balance(panel, prompt), *asked, result, names, state.prompt_tokens, rows),)
 
 
 def _with_balance(panel: Panel, prompt: Pass) -> Panel:
@@ -94,23 +96,25 @@ def balance_tokens(prompt: Pass) -> float | None:
 
 
 def _ratio(side: Side, state: State, result: Ratio | None) -> tuple[Figure, ...]:
-    grid = np.union1d(np.geomspace(1, max(WIDEST, state.batch), POINTS), [state.batch])
+    rows = through(BATCHES if state.batch <= BATCHES[-1] else doubling(1, state.batch), state.batch)
+    grid = np.union1d(np.geomspace(rows[0], rows[-1], POINTS), rows)
     lengths = (1, state.prompt_tokens)
     short, long = (ask(side, state, beyond=True, batch=grid, pass_tokens=n) for n in lengths)
     panel = ratio_panel(short, long)
     if panel is None:
         return ()
-    output, into = (pass_asked(side, state, batch=BATCHES, pass_tokens=n) for n in lengths)
+    output, into = (pass_asked(side, state, batch=rows, pass_tokens=n) for n in lengths)
     return (
         Figure(
             key="ratio",
             chart=panel,
-            command="\n".join(_commands(side, state, batch=BATCHES)),
+            command="\n".join(_commands(side, state, batch=rows)),
             call=f"import headway\n\noutput = {output}\ninput_ = {into}\n"
             "print(input_.tokens_per_s / output.tokens_per_s)",
             result=result,
             names=("output_over_input",),
             present=state.batch,
+            rows=rows,
             caption="both passes carry the same batch, and the price of the machine cancels",
         ),
     )
@@ -120,11 +124,11 @@ def _answer(decode: Pass, prompt: Pass) -> str:
     """What the two tokens cost, in a sentence."""
     out, into = decode.cost_per_token_usd, prompt.cost_per_token_usd
     times = format_si(float(ratio_sheet(decode, prompt).value("output_over_input")), "1")
-    lengths = f"a pass of {float(prompt.pass_tokens):,.0f} tokens of each of {float(prompt.batch):,.0f} sequences"
+    batch, tokens = float(prompt.batch), float(prompt.pass_tokens)
+    at = f"At a batch of {batch:,.0f} an output token costs {times} times one of a prompt of {tokens:,.0f}"
     if out is None:
-        return f"An output token costs {times} times an input token, in {lengths}; the price is not known."
-    return (f"An output token costs {times} times an input token: {format_si(float(out), 'USD/token')} against "
-            f"{format_si(float(into), 'USD/token')} in {lengths}.")  # fmt: skip
+        return f"{at}; the price of the machine is not known."
+    return f"{at}: {format_si(float(out), 'USD/token')} against {format_si(float(into), 'USD/token')}."
 
 
 def _why(decode: Pass, prompt: Pass) -> str:

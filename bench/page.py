@@ -32,14 +32,18 @@ MOVE = """async ([name, moves]) => {
         look();
     });
     performance.clearMeasures();
+    const painted = [];
     for (let i = 0; i < moves; i++) {
+        const start = performance.now();
         slider.value = (Number(slider.value) + 7) % (Number(slider.max) + 1);
         slider.dispatchEvent(new Event("input", { bubbles: true }));
         await until(i + 1);
+        await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+        painted.push(performance.now() - start);
     }
     const drawn = performance.getEntriesByName("headway:redraw").map(entry => entry.duration);
     const asked = performance.getEntriesByType("resource").filter(entry => entry.name.includes(".json"));
-    return { drawn, answered: asked.slice(-moves).map(entry => entry.duration) };
+    return { drawn, painted, answered: asked.slice(-moves).map(entry => entry.duration) };
 }"""
 FIRST = """() => new Promise(done => {
     const look = () => document.querySelector("[data-curve] path") ? done(performance.now()) : setTimeout(look, 1);
@@ -49,11 +53,11 @@ SIZES = """() => ["navigation", "resource"].flatMap(kind => performance.getEntri
     .reduce((sum, entry) => sum + entry.encodedBodySize, 0)"""
 
 
-def redraws(page: Any, slider: str) -> tuple[list[float], list[float]]:
-    """Milliseconds from each event to its redrawn curves, and of the answers among them."""
+def redraws(page: Any, slider: str) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds from each event to its redrawn curves and to the end of the next frame, and of the answers."""
     page.evaluate("performance.setResourceTimingBufferSize(5000)")
     told = page.evaluate(MOVE, [slider, MOVES])
-    return told["drawn"], told["answered"]
+    return told["drawn"], told["painted"], told["answered"]
 
 
 def ninetieth(values: list[float]) -> float:
@@ -63,9 +67,10 @@ def ninetieth(values: list[float]) -> float:
 
 def report() -> list[str]:
     """The lines of the page on speed."""
+    met = True
     lines = [
-        f"| the page, {MOVES} moves of a slider in headless Chromium | ms, median | ms, 90th percentile | answer |",
-        "|---|---|---|---|",
+        f"| {MOVES} moves of a slider in headless Chromium | ms, median | 90th percentile | answer | next frame |",
+        "|---|---|---|---|---|",
     ]
     with serving() as address, browsing() as browser:
         for told, name, query, slider in VIEWS:
@@ -73,9 +78,13 @@ def report() -> list[str]:
             page.goto(f"{address}{name}?{query}")
             page.wait_for_selector("[data-curve] path")
             page.wait_for_timeout(500)
-            drawn, answered = redraws(page, slider)
+            drawn, painted, answered = redraws(page, slider)
             share = statistics.median(answered) / statistics.median(drawn)
-            lines.append(f"| {told} | {statistics.median(drawn):.1f} | {ninetieth(drawn):.1f} | {share:.0%} |")
+            over = statistics.median(painted)
+            lines.append(
+                f"| {told} | {statistics.median(drawn):.1f} | {ninetieth(drawn):.1f} | {share:.0%} | {over:.1f} |"
+            )
+            met &= statistics.median(drawn) <= 30 and ninetieth(drawn) <= 60
             page.close()
         first, size = [], 0
         for _ in range(LOADS):
@@ -89,8 +98,9 @@ def report() -> list[str]:
     return [
         *lines,
         "",
-        "From the event on the slider to curves in the document; the bar is 30 ms at the median and 60 ms at the 90th "
-        "percentile.",
+        "From the event on the slider to curves in the document; the bar, 30 ms at the median and 60 ms at the 90th "
+        f"percentile, is {'met' if met else 'MISSED'}. The browser shows them with its next frame, of which there are "
+        "60 a second; the last column is the median until that is over.",
         "",
         f"First load: {size / 1000:.0f} kB compressed (bar 400 kB), {statistics.median(first):.0f} ms from the request "
         f"to the first curve (median of {LOADS}, {max(first):.0f} ms at most; bar 1 s).",

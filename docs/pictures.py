@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.browsing import browsing, serving
 
-WIDE, NARROW = (1280, 860), (360, 780)
+WIDE, NARROW = (1280, 860), (360, 1500)  # a narrow page as far down as its first figures
 COMPARED = "batch=64&terms=1&vs_model=llama-3.1-70b&vs_on=h100-sxm:8"
 PICTURES = (
     ("batch-wide-light", "batch?context=1000&batch=256", WIDE, "light"),
@@ -22,7 +22,9 @@ PICTURES = (
     ("generations-wide-dark", "generations", WIDE, "dark"),
     ("pass-length-wide-light", "pass-length?batch=256", WIDE, "light"),
     ("batch-narrow-light", "batch?context=1000&batch=256", NARROW, "light"),
+    ("pass-length-narrow-light", "pass-length?batch=256", NARROW, "light"),
     ("context-narrow-dark", "context", NARROW, "dark"),
+    ("generations-narrow-dark", "generations", NARROW, "dark"),
 )
 
 

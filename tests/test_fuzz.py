@@ -5,6 +5,7 @@ through `headway.cli.main`. HEADWAY_FUZZ_EXAMPLES is the number of examples of a
 thousand are drawn, the same at every run.
 """
 
+import base64
 import contextlib
 import copy
 import io
@@ -12,6 +13,7 @@ import json
 import os
 import re
 import signal
+import zlib
 from datetime import timedelta
 from importlib.resources import files
 from typing import NamedTuple
@@ -24,7 +26,10 @@ from headway.catalog import entries, model_names, vocabulary
 from headway.catalog.store import families
 from headway.cli import COMMANDS, main
 from headway.cli.equation import by_name
+from headway.errors import HeadwayError
 from headway.step.question import REFINEMENTS
+from headway.web.page import board_json, inputs_json
+from headway.web.state import BOARDS
 
 SEED = "HEADWAY_FUZZ_EXAMPLES"
 TOTAL = int(os.environ.get(SEED, "4000"))
@@ -72,6 +77,15 @@ def time_limit():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_serving():
+    """`headway ui` is asked for, says where it would be, and does not stay."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headway.web.serve.serve", lambda listening, hosts, ready: ready())
+        patch.setattr("webbrowser.open", lambda address: True)
+        yield
 
 
 def run(arguments, encoding="utf-8"):
@@ -452,6 +466,34 @@ def test_any_config_is_read_or_refused(folder, content, rest, roofline):
     (folder / "config.json").write_bytes(content)
     asked = ["roofline", "config.json", "--on", "gb300-nvl72:8"] if roofline else ["model", "config.json"]
     judge([*asked, *rest])
+
+
+PLACES = ("batch", "context", "prompt", "model", "on", "set", "refine", "terms", "technique", "chips", "vs_model",
+          "vs_on", "vs_set")  # fmt: skip
+
+
+@share(6)
+@given(
+    board=st.sampled_from(BOARDS),
+    pairs=st.lists(
+        st.tuples(mostly(st.sampled_from(PLACES), junk), st.one_of(values, models, systems, junk)), max_size=4
+    ),
+    content=st.none() | config_files(),
+)
+def test_any_address_of_the_page_is_a_board_or_refused(board, pairs, content):
+    """Fields right and wrong, configs with anything changed in them: a board without NaN, or one line."""
+    if content is not None:
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed = base64.urlsafe_b64encode(deflate.compress(content) + deflate.flush()).decode().rstrip("=")
+        pairs = [*pairs, ("config", packed)]
+    with time_limit():
+        try:
+            json.dumps(board_json(board, pairs), allow_nan=False)
+            json.dumps(inputs_json(board, [*pairs, ("column", "a")]), allow_nan=False)
+        except HeadwayError as error:
+            told = str(error)
+            assert told == " ".join(told.split())
+            assert len(told) < 1000
 
 
 def as_toml(value):

@@ -364,6 +364,8 @@ def test_a_measured_interval_is_drawn(monkeypatch):
     assert high == pytest.approx(middle * wide, rel=1e-5, nan_ok=True)
     assert low == pytest.approx(middle / wide, rel=1e-5, nan_ok=True)
     assert [one["low"] for one in drawn["curves"] if one["role"] != "total"] == [None, None]
+    (ratio,) = figure(board("pass-length"), "ratio")["curves"]
+    assert ratio["low"] == ratio["values"] == ratio["high"]  # what is off in both passes alike cancels
     monkeypatch.undo()
     assert figure(board("batch"), "latency")["curves"][-1]["low"] is None
 

@@ -1,6 +1,8 @@
 """The page in a real browser: what is drawn is what the library answers, by mouse, by keyboard and by ear."""
 
 import json
+import random
+import re
 from importlib.resources import files
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,6 +12,7 @@ import pytest
 
 import headway
 from headway.generations import generations
+from headway.web.controls import STOPS
 from headway.web.state import BOARDS, read
 from tests.browsing import browsing, drawn, serving
 
@@ -144,7 +147,8 @@ def test_the_generations_board_moves_and_is_the_library(opened):
     page.locator('select[name="on"]').first.select_option("dgx-h100")
     settle(page)
     assert state_of(page).a.on == "dgx-h100"
-    for key, scale in (("ridge_bf16", 1.0), ("drain_s", 1e3), ("scaleup_over_scaleout", 1.0)):
+    scales = {"ridge_bf16": 1.0, "drain_s": 1e3, "scaleup_over_scaleout": 1.0, "largest_model_params": 1e-9}
+    for key, scale in scales.items():
         _, dots = drawn(page, key)
         known = {one.system.name: one.value(key) for one in generations()}
         expected = {name: value * scale for name, value in known.items() if value is not None}
@@ -186,6 +190,7 @@ def test_the_last_value_wins_with_one_request_in_flight(opened):
     assert max(most) == 1
     assert 1 < len(most) < 41
     state = state_of(page)
+    assert state.context_tokens == STOPS["context"][20]
     batch, step = points(page, "latency", "the pass")
     assert step == pytest.approx(np.ravel(answered(state, batch=batch).step_s) * 1e3, rel=CLOSE)
     assert control(page, "context").input_value() == "20"
@@ -198,6 +203,116 @@ def test_the_address_is_the_view(opened, browser):
     again = opened("batch", urlsplit(page.url).query)
     assert again.locator("#bodies").inner_text() == page.locator("#bodies").inner_text()
     assert np.array_equal(points(again, "cost", "the pass"), points(page, "cost", "the pass"))
+
+
+def test_back_and_forward_are_earlier_and_later_views(opened):
+    """Each control that was moved is one step of the browser's history; going back shows the view as it was."""
+    page = opened("batch")
+    begun = page.evaluate("history.length")
+    first = points(page, "cost", "the pass")
+    move(page, "context", ["ArrowRight"] * 3)
+    move(page, "context", ["ArrowRight"] * 3)
+    move(page, "batch", ["ArrowRight"] * 3)
+    assert page.evaluate("history.length") == begun + 2
+    page.go_back()
+    settle(page)
+    assert state_of(page).batch == 8
+    assert page.locator("#batch-exact").input_value() == "8"
+    page.go_back()
+    settle(page)
+    assert np.array_equal(points(page, "cost", "the pass"), first)
+    page.go_forward()
+    settle(page)
+    assert state_of(page).context_tokens > 4000
+    assert page.evaluate("history.length") == begun + 2
+
+
+def delayed(page, pattern, milliseconds):
+    """Answers to addresses that match a pattern come late."""
+
+    def wait(route):
+        page.wait_for_timeout(milliseconds)
+        route.continue_()
+
+    page.route(pattern, wait)
+
+
+def test_a_refusal_takes_no_later_change_with_it(opened):
+    """A bad value whose refusal comes late is marked where it was typed; what was moved since is answered."""
+    page = opened("batch")
+    delayed(page, re.compile(r"batch\.json"), 300)
+    field = page.locator("#context-exact")
+    field.fill("zzz")
+    field.press("Tab")
+    control(page, "batch").focus()
+    page.keyboard.press("ArrowRight")
+    settle(page)
+    page.wait_for_timeout(1200)
+    settle(page)
+    assert state_of(page).batch == 12
+    assert field.input_value() == "zzz"
+    assert field.get_attribute("aria-invalid") == "true"
+    assert control(page, "batch").get_attribute("aria-invalid") is None
+    assert "context: expected a number" in page.locator("#problem").inner_text()
+    page.wrong[:] = [line for line in page.wrong if "400" not in line]
+
+
+def test_a_band_is_drawn_once_there_is_one(opened):
+    """An interval in the answer is drawn as a band between its ends."""
+    page = opened("batch")
+
+    def widen(route):
+        answer = route.fetch()
+        told = answer.json()
+        for one in told["columns"][0]["figures"][0]["curves"]:
+            if one["role"] == "total":
+                for end, factor in (("low", 0.5), ("high", 2.0)):
+                    one[end] = [None if value is None else value * factor for value in one["values"]]
+        route.fulfill(response=answer, json=told)
+
+    page.route(re.compile(r"batch\.json"), widen)
+    move(page, "context", ["ArrowRight"])
+    bands = page.locator('[data-figure="latency"] [data-band] path')
+    assert bands.count() == 1
+    assert bands.bounding_box()["height"] > 30
+    assert page.locator('[data-figure="cost"] [data-band]').count() == 0
+
+
+def test_a_config_that_is_too_long_stays_where_it_is(opened):
+    """A text that no address could hold is refused on the spot, and the page goes on."""
+    page = opened("batch", "model=llama-3.1-8b&on=h100-sxm:8")
+    page.get_by_text("Paste a config.json").first.click()
+    page.locator("textarea").first.fill(json.dumps({"a": random.Random(1).randbytes(100_000).hex()}))
+    page.get_by_role("button", name="Use this config").first.click()
+    page.locator("#problem", has_text="48,000").wait_for()
+    move(page, "batch", ["ArrowRight"])
+    assert state_of(page).batch == 12
+
+
+def test_techniques_hold_what_they_need_and_give_it_back(opened):
+    """With a technique chosen, attention and experts are counted and said so; without it nothing of that stays."""
+    page = opened("context", "model=deepseek-v3")
+    technique = page.locator('input[name="technique"][value="fp8"]')
+    attention = page.locator('input[name="refine"][value="attention"]')
+    technique.check()
+    settle(page)
+    assert attention.is_checked()
+    assert attention.is_disabled()
+    technique.uncheck()
+    settle(page)
+    assert not attention.is_checked()
+    assert urlsplit(page.url).query == ""
+
+
+def test_another_chip_keeps_the_count(opened):
+    """From eight of one chip to another chip means eight of that."""
+    page = opened("batch", "model=llama-3.1-70b&on=h100-sxm:8")
+    page.locator('select[name="on"]').first.select_option("h200-sxm")
+    settle(page)
+    assert state_of(page).a.on == "h200-sxm:8"
+    page.locator('select[name="on"]').first.select_option("gb200-nvl72")
+    settle(page)
+    assert state_of(page).a.on == "gb200-nvl72"
 
 
 def test_a_number_can_be_typed_as_people_write_it(opened):
@@ -319,7 +434,7 @@ def test_the_keyboard_moves_everything(opened):
     """Sliders, choices, switches and folds answer to keys."""
     page = opened("batch")
     move(page, "batch", ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowLeft"])
-    assert state_of(page).batch == 12_288
+    assert state_of(page).batch == STOPS["batch"][-2]
     control(page, "terms", "input[type=checkbox]").focus()
     page.keyboard.press("Space")
     settle(page)
@@ -365,10 +480,10 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(opened, name):
 def test_figures_have_names_and_descriptions(opened):
     """A screen reader is told what a chart shows, and hears the new answer once the state has come to rest."""
     page = opened("batch")
-    charts = page.get_by_role("img").all()
-    assert len(charts) == 2
-    tree = page.locator("main").aria_snapshot()
-    assert "time of one pass against batch" in tree
+    for title in ("time of one pass against batch", "cost of a token against batch"):
+        chart = page.get_by_role("img", name=title, exact=True)
+        told = page.locator(f"#{chart.get_attribute('aria-describedby')}").text_content()
+        assert told.startswith(f"{title}, 1 to 65,536 sequences.")
     live = page.locator('[aria-live="polite"], [role="status"]').first
     move(page, "batch", ["ArrowRight"] * 3)
     assert live.inner_text().startswith("One pass of ")

@@ -5,6 +5,7 @@ import { fold, keep, make, renew, setText } from "./dom.js";
 import { body, head } from "./figures.js";
 import { begin } from "./state.js";
 
+const ORDINALS = { a: "First column", b: "Second column" };
 const part = (id) => document.getElementById(id);
 const first = JSON.parse(part("first").textContent);
 
@@ -14,11 +15,12 @@ function show(board, fresh) {
   renew(part("boards"), board.boards, (list) => list.map(tab));
   showCompare(board.compare);
   if (fresh) showControls(board);
+  setText(part("compared"), board.compared);
+  part("compared").hidden = !board.compared;
   part("board").className = board.columns.length > 1 ? "two" : "one";
   keep(part("heads"), board.columns, ({ key }) => key, head);
   keep(part("bodies"), board.columns, ({ key }) => key, body);
   part("board").hidden = false;
-  if (fresh) settleProblem();
 }
 
 const tab = ({ title, href, current }) => make("li", {}, make("a", { href, "aria-current": current ? "page" : null }, title));
@@ -34,7 +36,7 @@ function showCompare(compare) {
 /** The controls of the question as a whole, then those of each column. */
 function showControls(board) {
   const whole = (list) => (list.some(({ kind }) => kind === "config") ? "Model and machine" : "Machine");
-  const named = (key, list) => (board.columns.length > 1 ? `Column ${key.toUpperCase()}` : whole(list));
+  const named = (key, list) => (board.columns.length > 1 ? ORDINALS[key] : whole(list));
   const groups = [{ key: "question", legend: "The question", list: board.controls },
     ...board.columns.map(({ key, controls: list }) => ({ key, legend: named(key, list), list }))];
   keep(part("controls"), groups.filter(({ list }) => list.length), ({ key }) => key, group);
@@ -57,15 +59,19 @@ function wait(busy) {
   part("board").setAttribute("aria-busy", busy);
 }
 
-function complain(text, culprit) {
-  setText(part("problem"), text);
-  culprit?.setAttribute("aria-invalid", "true");
-  culprit?.setAttribute("aria-errormessage", "problem");
+/** A line for each problem, and a mark on its input. */
+function complain(problems) {
+  renew(part("problem"), problems.map(({ error }) => error), (lines) => lines.map((line) => make("p", {}, line)));
+  const wrong = new Set(problems.map(({ input }) => input).filter(Boolean));
+  for (const input of document.querySelectorAll("[aria-invalid]")) if (!wrong.has(input)) mark(input, false);
+  for (const input of wrong) mark(input, true);
 }
 
-function settleProblem() {
-  setText(part("problem"), "");
-  for (const input of document.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+function mark(input, wrong) {
+  for (const [name, value] of [["aria-invalid", "true"], ["aria-errormessage", "problem"]]) {
+    if (wrong) input.setAttribute(name, value);
+    else input.removeAttribute(name);
+  }
 }
 
 /** Once the state has come to rest: say the answer, and bring what is open up to date. */
@@ -76,10 +82,10 @@ function tell(board) {
 
 /** A malformed address has no board, only a sentence and a way on. */
 function refuse({ error, start }) {
-  complain(error);
+  complain([{ error }]);
   setText(part("question"), "This address cannot be read.");
   part("main").append(make("p", {}, make("a", { href: start }, "Start again")));
 }
 
-if (first.board) begin(first.board, { board: show, problem: complain, settled: tell, busy: wait });
+if (first.board) begin(first.board, { board: show, controls: showControls, problems: complain, settled: tell, busy: wait });
 else refuse(first);

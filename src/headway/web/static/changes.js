@@ -1,13 +1,20 @@
 // A model of one's own, and numbers of one's own.
 
-import { keep, make, renew, setText } from "./dom.js";
-import { asked, beside, change } from "./state.js";
+import { keep, make, renew, setText, setValue } from "./dom.js";
+import { beside, change, given, refuse } from "./state.js";
 
-/** base64url of deflate-raw: short enough for an address. */
+const MOST_BYTES = 512_000;
+const MOST_PACKED = 48_000; // characters of the address
+
+/** base64url of deflate-raw; a RangeError where that is too long for an address. */
 async function pack(text) {
   const packed = new Blob([text]).stream().pipeThrough(new CompressionStream("deflate-raw"));
   const bytes = new Uint8Array(await new Response(packed).arrayBuffer());
   const letters = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  if (letters.length > MOST_PACKED) {
+    const [found, most] = [letters.length, MOST_PACKED].map((size) => size.toLocaleString("en"));
+    throw new RangeError(`This config takes ${found} characters of the address when packed, and at most ${most} fit.`);
+  }
   return letters.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
@@ -21,14 +28,18 @@ export function config({ name, label }) {
   const title = inUse.querySelector("b");
   let source = "";
   const read = async (chosen) => {
+    if (chosen.size > MOST_BYTES) return refuse(name, text, `${chosen.name} is larger than ${MOST_BYTES / 1000} kB.`);
     text.value = await chosen.text();
     source = chosen.name;
   };
   file.addEventListener("change", () => file.files[0] && read(file.files[0]));
   text.addEventListener("input", () => (source = ""));
-  use.addEventListener("click", async (event) => change(event, name, [await pack(text.value)], text));
+  use.addEventListener("click", (event) => {
+    const typed = text.value;
+    change(event, name, async () => [await pack(typed)], { input: text });
+  });
   back.addEventListener("click", (event) => {
-    change(event, name, [], null);
+    change(event, name, [], { input: null });
     element.querySelector("summary").focus(); // the button goes away
   });
   const element = make("details", { class: "control own", "data-control": name }, make("summary", {}, label),
@@ -52,8 +63,8 @@ const nameOf = (edit) => edit.split("=", 1)[0];
 
 /** Replace or remove one of the numbers changed by hand. */
 function edit(event, field, name, text, input) {
-  const others = asked(field).filter((one) => nameOf(one) !== name);
-  change(event, field, text ? [...others, `${name}=${text}`] : others, input);
+  const values = (before) => [...before.filter((one) => nameOf(one) !== name), ...(text ? [`${name}=${text}`] : [])];
+  change(event, field, values, { input, control: `${field} ${name}` });
 }
 
 export function edits({ name: field, label }) {
@@ -83,7 +94,7 @@ export function edits({ name: field, label }) {
 function row(field, { name }) {
   const id = `${field}-${name}`;
   const typed = make("input", { type: "text", id, "aria-describedby": `${id}-now`, autocomplete: "off", spellcheck: "false" });
-  typed.addEventListener("change", (event) => edit(event, field, name, typed.value.trim()));
+  typed.addEventListener("change", (event) => edit(event, field, name, typed.value.trim(), typed));
   const present = make("span");
   const origin = make("small");
   const now = make("p", { id: `${id}-now` }, present, " ", origin);
@@ -92,8 +103,9 @@ function row(field, { name }) {
     update(input) {
       setText(present, input.value);
       setText(origin, input.origin);
-      const own = asked(field).find((one) => nameOf(one) === name);
-      if (typed !== document.activeElement) typed.value = own ? own.slice(name.length + 1) : "";
+      origin.title = input.origin; // shown in full where it is cut
+      const own = given(field).find((one) => nameOf(one) === name);
+      setValue(typed, own ? own.slice(name.length + 1) : "");
     },
   };
 }

@@ -8,6 +8,7 @@ const MARGIN = { marginTop: 36, marginRight: 18, marginBottom: 40, marginLeft: 4
 // Plot moves what it draws by half a pixel on a coarse screen; this takes it back.
 const EXACT = window.devicePixelRatio > 1 ? {} : { dx: -0.5, dy: -0.5 };
 const SYMBOLS = ["square", "triangle", "diamond", "cross", "circle", "star", "wye"];
+const LETTER = 6.5; // pixels, about as wide as one of the words on a line
 const COLOURS = 8; // as many as the style sheet has
 const groupsSeen = new Map();
 
@@ -29,7 +30,7 @@ function curveMarks(figure) {
   const drawn = d3.sort(figure.curves, (curve) => curve.role !== "total"); // the total is thick and lies under its terms
   return [
     ...drawn.filter((curve) => curve.low).map((curve) => band(figure, curve)),
-    ...drawn.flatMap((curve) => line(figure, curve)),
+    ...drawn.map((curve) => line(figure, curve)),
   ];
 }
 
@@ -38,17 +39,9 @@ function band({ x }, { role, label, low, high }) {
   return Plot.areaY(x.values, { x: x.values, y1: low, y2: high, clip: true, ...EXACT, render: look });
 }
 
-/** A curve as far as the memory holds it, and thin and faint beyond; the two meet in the last point that is held. */
-function line({ x }, { role, label, values, held }) {
-  const part = (from, to, look) => {
-    const along = x.values.slice(from, to);
-    return Plot.line(along, { x: along, y: values.slice(from, to), clip: true, ...EXACT, render: dressed(look) });
-  };
-  const parts = [part(0, held, { class: `curve ${role}`, "data-curve": label })];
-  if (values.slice(held).some((value) => value !== null)) {
-    parts.push(part(Math.max(held - 1, 0), values.length, { class: `curve beyond ${role}`, "data-beyond": label }));
-  }
-  return parts;
+function line({ x }, { role, label, values }) {
+  const look = dressed({ class: `curve ${role}`, "data-curve": label });
+  return Plot.line(x.values, { x: x.values, y: values, clip: true, ...EXACT, render: look });
 }
 
 /** Attributes on the group that Plot draws for a mark. */
@@ -151,27 +144,36 @@ function axisY(spec) {
   };
 }
 
-/** Places worth naming: a letter over a vertical line; words on a horizontal one, at the end away from the present value. */
+/** Places worth naming: a letter over a vertical line; words on a horizontal one, over what they cover. */
 function lines({ marks, present: now }) {
   return (_, { x, y }, __, size) => {
     const group = shape("g", { class: "marks" });
     const [left, right] = [size.marginLeft, size.width - size.marginRight];
     const [top, foot] = [size.marginTop, size.height - size.marginBottom];
-    const end = now && x(now.x) < (left + right) / 2;
-    const words = end ? { x: right - 5, "text-anchor": "end" } : { x: left + 5, "text-anchor": "start" };
+    const upright = marks.filter((one) => one.letter && within([left, right], x(one.x)));
+    for (const { x: at } of upright) group.append(shape("line", { x1: x(at), x2: x(at), y1: top, y2: foot }));
+    const crossed = upright.map((one) => x(one.x));
     for (const mark of marks.filter((one) => one.y !== undefined && one.y !== null)) {
       const at = y(mark.y);
       if (!within([top, foot], at)) continue;
       group.append(shape("line", { x1: left, x2: right, y1: at, y2: at }));
-      group.append(shape("text", { ...words, y: at - top < 16 ? at + 14 : at - 5 }, `${mark.label} ${mark.text}`));
+      const words = `${mark.label} ${mark.text}`;
+      const from = freePlace(words.length * LETTER, [left + 5, right - 5], crossed, now ? x(now.x) : null);
+      group.append(shape("text", { x: from, "text-anchor": "start", y: at - top < 16 ? at + 14 : at - 5 }, words));
     }
-    const upright = marks.filter((one) => one.letter && within([left, right], x(one.x)));
-    for (const { x: at } of upright) group.append(shape("line", { x1: x(at), x2: x(at), y1: top, y2: foot }));
     for (const [at, letters] of together(upright, x)) {
       group.append(shape("text", { x: at, y: top - 5, "text-anchor": "middle", class: "letter" }, letters));
     }
     return group;
   };
+}
+
+/** Where words of a width begin that lie on a line: clear of the present value, and across the fewest others. */
+function freePlace(width, [left, right], crossed, now) {
+  const covers = (from) => (at) => within([from - 4, from + width + 4], at);
+  const cost = (from) => (now !== null && covers(from)(now) ? Infinity : crossed.filter(covers(from)).length);
+  const places = [right - width, left, ...(now === null ? [] : [now + 6, now - 6 - width])];
+  return d3.least(places.filter((from) => within([left, right - width], from)), cost) ?? left;
 }
 
 /** Letters of lines that all but touch stand together. */

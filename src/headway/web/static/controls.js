@@ -1,8 +1,8 @@
 // Native inputs with labels, updated in place. Each builder returns {element, update(control)}.
 
 import { config, edits } from "./changes.js";
-import { fold, keep, make, setText } from "./dom.js";
-import { asked, change } from "./state.js";
+import { fold, isRefused, keep, make, setText, setValue } from "./dom.js";
+import { change } from "./state.js";
 
 const BUILDERS = { slider, choice, switch: toggle, several, count, config, edits };
 
@@ -14,11 +14,6 @@ const frame = (kind, name, ...children) => make("div", { class: `control ${kind}
 
 /** A label bound to an input by its id. */
 const labelled = (id, text) => make("label", { for: id }, text);
-
-/** What is typed is not written over. */
-function setValue(input, value) {
-  if (input !== document.activeElement) input.value = value;
-}
 
 function slider({ name, label, unit }) {
   let stops = [];
@@ -42,7 +37,7 @@ function slider({ name, label, unit }) {
         stops = control.stops;
         range.max = stops.length - 1;
       }
-      range.value = d3.bisectCenter(stops, control.value);
+      if (!isRefused(range)) range.value = d3.bisectCenter(stops, control.value);
       tell(control.text);
       setValue(exact, control.text);
       setText(hint, control.hint ?? "");
@@ -52,7 +47,12 @@ function slider({ name, label, unit }) {
 
 function choice({ name, label }, choices) {
   const select = make("select", { id: name, name });
-  select.addEventListener("change", (event) => change(event, name, select.value ? [select.value] : []));
+  const isChip = (value) => [...select.options].find((one) => one.value === value)?.parentElement.label?.startsWith("single chips");
+  select.addEventListener("change", (event) => {
+    if (!machines.has(name)) return change(event, name, select.value ? [select.value] : []);
+    const { of, count: before } = machines.get(name);
+    change(event, name, machine(name, select.value, isChip(of) && isChip(select.value) ? before : 1));
+  });
   return {
     element: frame("choice", name, labelled(name, label), select),
     update({ options, value }) {
@@ -60,6 +60,7 @@ function choice({ name, label }, choices) {
       if (select.shown !== groups) select.replaceChildren(...groups.map(option));
       select.shown = groups;
       select.querySelector("[data-other]")?.remove();
+      if (isRefused(select)) return;
       if (![...select.options].some((one) => one.value === value)) {
         select.prepend(make("option", { value, "data-other": true }, value || "your own"));
       }
@@ -80,37 +81,49 @@ function toggle({ name, label }) {
   return {
     element: frame("switch", name, make("label", { class: "tick" }, box, label)),
     update({ value }) {
-      box.checked = value;
+      if (!isRefused(box)) box.checked = value;
     },
   };
 }
 
 function several({ name, label, options, most }) {
   const boxes = options.map(([value]) => make("input", { type: "checkbox", name, value }));
-  const chosen = () => boxes.filter((box) => box.checked);
-  for (const box of boxes) box.addEventListener("change", (event) => change(event, name, chosen().map((one) => one.value)));
+  for (const box of boxes) {
+    const values = (before) => [...before.filter((one) => one !== box.value), ...(box.checked ? [box.value] : [])];
+    box.addEventListener("change", (event) => change(event, name, values, { control: `${name} ${box.value}` }));
+  }
   const lines = options.map(([, text], i) => make("label", { class: "tick" }, boxes[i], text));
   const legend = most < options.length ? `${label} (${most} at most)` : label;
   const holder = make("div", { class: "several", role: "group", "aria-label": legend }, ...lines);
   return {
     element: fold({ class: "control", "data-control": name }, legend, holder),
-    update({ value }) {
-      for (const box of boxes) box.checked = value.includes(box.value);
-      for (const box of boxes) box.disabled = !box.checked && value.length >= most;
+    update({ value, forced }) {
+      for (const box of boxes.filter((one) => !isRefused(one))) {
+        const must = forced.includes(box.value);
+        box.checked = must || value.includes(box.value);
+        box.disabled = must || (!box.checked && value.length >= most);
+      }
     },
   };
 }
 
-/** How many chips: one query field with the choice of the machine beside it. */
+// A machine and how many of it are two controls and one field of the query.
+const machines = new Map();
+
+function machine(name, of, number) {
+  machines.set(name, { of, count: number });
+  return [Number(number) === 1 ? of : `${of}:${number}`];
+}
+
+/** How many chips, beside the choice of the machine. */
 function count({ name, label }) {
-  let machine = "";
   const id = `${name}-count`;
   const number = make("input", { type: "number", id, min: 1, step: 1 });
-  number.addEventListener("change", (event) => change(event, name, [`${machine}:${number.value || 1}`]));
+  number.addEventListener("change", (event) => change(event, name, machine(name, machines.get(name).of, number.value || 1)));
   return {
     element: frame("count", name, labelled(id, label), number),
     update({ of, value }) {
-      machine = of;
+      machines.set(name, { of, count: value });
       setValue(number, value);
     },
   };

@@ -48,13 +48,13 @@ function derivationOf({ where, steps, inputs, pages, lecture }) {
     ...where.map((text) => make("p", {}, text)),
     ...steps.map(equation),
     make("ul", { class: "inputs" }, ...inputs.map(input)),
-    make("ol", { class: "pages", start: 0 }, ...pages.map(page)),
+    make("ol", { class: "pages" }, ...pages.map(page)),
     ...(lecture ? [make("p", {}, lecture)] : []),
   ];
 }
 
 function input({ name, value, origin, pages, gap }) {
-  const cited = pages.length ? ` [${pages.join(", ")}]` : "";
+  const cited = pages.length ? ` [${pages.map((place) => place + 1).join(", ")}]` : "";
   return make("li", {}, make("code", {}, `${name} = ${value || "not known"}`), ` ${origin}${gap ? ` (${gap})` : ""}${cited}`);
 }
 

@@ -28,6 +28,17 @@ export function fold(attributes, title, ...children) {
   return make("details", { ...attributes, class: `fold ${attributes.class ?? ""}`, open }, make("summary", {}, title), ...children);
 }
 
+let typing = null;
+addEventListener("input", ({ target }) => (typing = target));
+for (const done of ["change", "focusout"]) addEventListener(done, () => (typing = null));
+
+export const isRefused = (input) => input.hasAttribute("aria-invalid");
+
+/** Give a text box its value, unless somebody is typing in it, or it was refused and is theirs to put right. */
+export function setValue(input, value) {
+  if (input !== typing && !isRefused(input)) input.value = value;
+}
+
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

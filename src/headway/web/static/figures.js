@@ -5,33 +5,36 @@ import { command, sources, table } from "./details.js";
 import { keep, make, renew, setText, shape } from "./dom.js";
 import { reading } from "./reading.js";
 
-/** The top of a column: what it is about, the answer, and why. */
+/** The top of a column: what it is about, and the answer. */
 export function head({ key }) {
   const heading = make("h2", { id: `heading-${key}` });
   const answer = make("p", { class: "answer", "data-answer": key });
-  const why = make("p", { class: "why" });
-  const element = make("div", { class: "head", "data-column": key }, heading, answer, why);
+  const element = make("div", { class: "head", "data-column": key }, heading, answer);
   return {
     element,
     update(column) {
       setText(heading, column.heading);
       setText(answer, column.answer);
-      setText(why, column.why);
       element.classList.toggle("refused", column.refused);
     },
   };
 }
 
-/** The rest of it: facts, figures, assumptions. */
+/** The rest of it: why, facts, figures, assumptions. */
 export function body({ key }) {
+  const which = make("p", { class: "which" });
+  const why = make("p", { class: "why" });
   const facts = make("dl", { class: "facts" });
   const figures = make("div", { class: "figures" });
   const lines = make("ul");
   const assumptions = make("details", { class: "assumptions" }, make("summary", {}, "Assumptions"), lines);
-  const element = make("section", { class: "body", "aria-labelledby": `heading-${key}` }, facts, figures, assumptions);
+  const element = make("section", { class: "body", "aria-labelledby": `heading-${key}` }, which, why, facts, figures,
+    assumptions);
   return {
     element,
     update(column) {
+      setText(which, column.heading);
+      setText(why, column.why);
       renew(facts, column.facts, (shown) => shown.map(fact));
       keep(figures, column.figures, (one) => one.key, (one) => figure(one, key));
       renew(lines, column.assumptions, (shown) => shown.map((text) => make("li", {}, text)));

@@ -17,12 +17,20 @@ export function reading(holder, drawn) {
     box.replaceChildren(...found.words);
     box.style.left = `${found.at}px`;
     box.classList.toggle("leftwards", found.at > svg.clientWidth / 2);
+    box.classList.remove("low");
+    box.classList.toggle("low", coversNow(box, svg));
     if (figure.kind === "curves") placeHair(svg, hair, found.at);
   });
   holder.addEventListener("pointerleave", () => {
     box.hidden = true;
     hair.remove();
   });
+}
+
+function coversNow(box, svg) {
+  const { left, right, top, bottom } = box.getBoundingClientRect();
+  return [...svg.querySelectorAll(".present circle")].map((dot) => dot.getBoundingClientRect())
+    .some((dot) => dot.right > left && dot.left < right && dot.bottom > top && dot.top < bottom);
 }
 
 function placeHair(svg, hair, at) {

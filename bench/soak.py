@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 FUZZ_EXAMPLES = 30_000
 LAW_EXAMPLES = 5_000
+LOAD_REQUESTS = 20_000
 
 
 class Run(NamedTuple):
@@ -30,7 +31,7 @@ class Run(NamedTuple):
 
 RUNS = (
     Run(
-        f"fuzz: {FUZZ_EXAMPLES:,} command lines, systems, numbers, configs, TOML files, pictures",
+        f"fuzz: {FUZZ_EXAMPLES:,} command lines, systems, numbers, configs, addresses, TOML files, pictures",
         ("tests/test_fuzz.py",),
         {"HEADWAY_FUZZ_EXAMPLES": str(FUZZ_EXAMPLES)},
     ),
@@ -40,6 +41,11 @@ RUNS = (
             "attention", "collectives", "context", "cost", "first_order", "kv_variants", "memory_tiers", "model", "moe",
             "parallelism", "queueing", "speculation", "uncertainty", "units")),
         {"HEADWAY_LAW_EXAMPLES": str(LAW_EXAMPLES)},
+    ),
+    Run(
+        f"load: {LOAD_REQUESTS:,} requests to the page, eight at once",
+        ("tests/test_web.py::test_the_server_bears_a_crowd",),
+        {"HEADWAY_LOAD_REQUESTS": str(LOAD_REQUESTS)},
     ),
 )  # fmt: skip
 

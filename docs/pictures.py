@@ -17,7 +17,7 @@ WIDE, NARROW = (1280, 860), (360, 1500)  # a narrow page as far down as its firs
 COMPARED = "batch=64&terms=1&vs_model=llama-3.1-70b&vs_on=h100-sxm:8"
 PICTURES = (
     ("batch-wide-light", "batch?context=1000&batch=256", WIDE, "light"),
-    ("compare-wide-dark", f"batch?{COMPARED}", WIDE, "dark"),
+    ("compare-wide-dark", f"batch?{COMPARED}", (1280, 1200), "dark"),
     ("context-wide-light", "context?batch=64&technique=fp8&technique=windows&technique=top-k", WIDE, "light"),
     ("generations-wide-dark", "generations", WIDE, "dark"),
     ("pass-length-wide-light", "pass-length?batch=256", WIDE, "light"),
@@ -36,7 +36,7 @@ def main() -> None:
             page.goto(address + view)
             page.wait_for_selector("[data-figure] svg")
             page.wait_for_timeout(400)
-            few = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(96)  # a third of the bytes
+            few = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(200)  # a third of the bytes
             few.save(ROOT / "docs" / "page" / f"{name}.png", optimize=True)
             page.close()
 

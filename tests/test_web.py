@@ -5,6 +5,8 @@ import contextlib
 import gzip
 import json
 import math
+import os
+import random
 import re
 import shlex
 import signal
@@ -13,7 +15,9 @@ import sys
 import urllib.error
 import urllib.request
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
@@ -523,12 +527,19 @@ def test_every_number_offered_can_be_changed(name):
 
 
 @pytest.fixture(scope="module")
-def server():
-    """The address of a real server in a process of its own."""
+def process():
+    """A real server in a process of its own, with its address."""
     command = [sys.executable, "-m", "headway", "ui", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield json.loads(process.stdout.readline())["url"]
-        process.terminate()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        running.url = json.loads(running.stdout.readline())["url"]
+        yield running
+        running.terminate()
+
+
+@pytest.fixture
+def server(process):
+    """The address of the server."""
+    return process.url
 
 
 def fetch(url, **headers):
@@ -681,6 +692,48 @@ def test_a_long_address_is_answered_or_refused(server):
         status = 400  # cut off while it still sends
     assert 400 <= status < 500
     assert fetch(f"{server}batch.json")[0] == 200
+
+
+REQUESTS = int(os.environ.get("HEADWAY_LOAD_REQUESTS", "400"))
+
+
+def resident_bytes(process):
+    """Memory of a process; 0 where the system does not tell."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        return 0
+    text = status.read_text("utf-8")
+    return 1024 * int(re.search(r"VmRSS:\s+(\d+)", text)[1])
+
+
+def test_the_server_bears_a_crowd(process):
+    """Eight who ask at once, at every board and state, each get a board or a line; memory stays bounded."""
+    names, machines = sorted(models()), [*catalog.entries("system"), "h100-sxm:8", "rtx-4090"]
+    config = dict(models()["llama-3.1-8b"].config)
+
+    def ask(turn):
+        draw = random.Random(turn)
+        state = {
+            "model": draw.choice(names),
+            "on": draw.choice(machines),
+            "batch": draw.randint(0, 2000),
+            "context": draw.randint(0, 10**6),
+            "technique": draw.choice(technique_names()),
+            "terms": draw.choice("012"),
+        }
+        if turn % 5 == 0:
+            state["config"] = packed(json.dumps(config | {"num_hidden_layers": turn % 97, "note": "x" * 50_000}))
+            del state["model"]
+        part = draw.choice([".json", "/inputs.json", "/details.json", ""])
+        more = {"column": "a", "figure": "cost"} if "/" in part else {}
+        status, _, body = fetch(f"{process.url}{draw.choice(BOARDS)}{part}?{urlencode(state | more)}")
+        return status, body if status >= 500 else b""
+
+    with ThreadPoolExecutor(8) as crowd:
+        told = list(crowd.map(ask, range(REQUESTS)))
+    assert [body for status, body in told if status >= 500] == []
+    assert {status for status, _ in told} == {200, 400}
+    assert resident_bytes(process) < 400e6
 
 
 NOTHING_TOUCHED = """

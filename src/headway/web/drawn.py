@@ -107,7 +107,12 @@ def _curves_json(panel: Panel, scale: float, figure: Figure) -> Json:
         if mark.x is not None and id(mark) in letters
     ]
     marks += [
-        {"letter": "", "label": mark.label, "y": mark.y * scale, "text": format_si(mark.y, panel.y_unit)}
+        {
+            "letter": "",
+            "label": mark.label,
+            "y": mark.y * scale,
+            "text": plain(mark.y) if panel.y_unit == "1" else format_si(mark.y, panel.y_unit),
+        }
         for mark in panel.marks
         if mark.y is not None
     ]

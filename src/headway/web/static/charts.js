@@ -176,13 +176,13 @@ function freePlace(width, [left, right], crossed, now) {
   return d3.least(places.filter((from) => within([left, right - width], from)), cost) ?? left;
 }
 
-/** Letters of lines that all but touch stand together. */
+/** Letters of lines that all but touch stand together, over the middle of their lines. */
 function together(marks, x) {
-  const letters = [];
+  const groups = [];
   for (const mark of d3.sort(marks, (one) => one.x)) {
-    const last = letters.at(-1);
-    if (last && x(mark.x) - last[0] < 14) last[1] += `, ${mark.letter}`;
-    else letters.push([x(mark.x), mark.letter]);
+    const last = groups.at(-1);
+    if (last && x(mark.x) - x(last.at(-1).x) < 12 + LETTER * last.length) last.push(mark);
+    else groups.push([mark]);
   }
-  return letters;
+  return groups.map((group) => [d3.mean(group, (one) => x(one.x)), group.map(({ letter }) => letter).join(", ")]);
 }

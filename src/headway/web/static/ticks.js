@@ -8,8 +8,8 @@ export function ticks(spec, most) {
   return values(spec, most).map((value) => [value, tickText(value, spec.log)]);
 }
 
-/** The first, and of the others every so many. */
-function thinned([first, ...others], most) {
+/** The first, which is wide, and of those beyond its neighbour every so many. */
+function thinned([first, , ...others], most) {
   const stride = Math.ceil(others.length / Math.max(most - 1, 1));
   return [first, ...others.filter((_, i) => (others.length - 1 - i) % stride === 0)];
 }

@@ -10,6 +10,7 @@ import headway
 from headway.cli import main
 from headway.equations import context
 from headway.model.dtypes import dtype
+from headway.techniques.ranking import ranking
 from headway.techniques.settings import settings
 from headway.web.boards import context as board_of
 from headway.web.drawn import board_as_json, tables
@@ -259,7 +260,19 @@ def test_what_does_not_fit_is_refused_and_its_walls_stay():
     assert not cost["equations"]
     assert points(cost, "as it is")[0][-1] == 2666
     assert all(None not in curve["values"] for curve in shares["curves"])
-    assert not any(label.startswith("cost") for label in (one["label"] for one in found["facts"]))
+    assert {one["label"]: one["text"] for one in found["facts"]}["cost at 100,000 tokens"] == "does not fit"
+
+
+def test_what_does_not_fit_may_fit_under_a_technique():
+    """Where the model as it is has no room, the facts say what a token costs under the techniques that make some."""
+    asked = state("llama-3.1-70b", on="h100-sxm:8", context_tokens=1e6, techniques=("fp8", "evict"))
+    found = column(asked)
+    assert found["refused"]
+    told = {one["label"]: one["text"] for one in found["facts"]}
+    assert (told["cost at 1,000,000 tokens"], told["with quantisation fp8"]) == ("does not fit", "does not fit")
+    ranked = ranking("llama-3.1-70b", "h100-sxm:8", batch=8, context_tokens=1e6)
+    cost = next(row.figures.value("cost_per_mtok_usd") for row in ranked.alone if row.names == ("eviction",))
+    assert told["with eviction"] == f"${cost:.2f}/Mtok"
 
 
 def test_weights_that_fit_nowhere_leave_the_walls_and_no_price():

@@ -138,7 +138,7 @@ def as_text(result: Pass, *, explain: bool, chart: bool) -> str:
     return "\n".join(parts)
 
 
-def numbers(result: Pass, most: int = 16) -> str:
+def numbers(result: Pass, most: int = 24) -> str:
     """The table: one row for each point, thinned where there are many."""
     count = math.prod(result.grid)
     rows = [_row(result, index) for index in (np.unravel_index(i, result.grid) for i in thinned(count, most))]

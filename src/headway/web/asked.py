@@ -45,11 +45,12 @@ def point_or_why(side: Side, state: State, **axes: Any) -> tuple[Pass | None, st
     return point, ""
 
 
-def heading(side: Side) -> str:
+def heading(side: Side, key: str) -> str:
     """What a column is about."""
+    pasted = "the pasted config" if key == "a" else "the second pasted config"
     model, system, _ = settled(side)
     changed = f", {len(side.changes)} number{'s' * (len(side.changes) > 1)} changed" if side.changes else ""
-    return f"{'the pasted config' if side.config else model.name} on {system.name}{changed}"
+    return f"{pasted if side.config else model.name} on {system.name}{changed}"
 
 
 def command(side: Side, *words: str, machine: bool = True) -> str:

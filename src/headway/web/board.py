@@ -69,6 +69,8 @@ def compared(columns: tuple[Column, ...]) -> str:
     """What tells two columns apart, in a sentence: their passes at the present point; empty where there are not two."""
     if len(columns) != 2 or any(column.refused or column.given is None for column in columns):
         return ""
+    if columns[0].heading == columns[1].heading:
+        return ""
     (left, right), (one, other) = columns, [column.given.sheet for column in columns if column.given is not None]
     rate = float(comparison.ratio(other.value("tokens_per_s"), one.value("tokens_per_s")))
     told = f"{right.heading}: {format_si(rate, '1')} times the tokens a second of {left.heading}"

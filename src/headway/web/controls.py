@@ -7,7 +7,8 @@ from typing import Any
 from headway.hardware import name_and_count
 from headway.step.question import REFINEMENTS
 from headway.techniques.settings import settings
-from headway.web.state import OTHER, Side, State
+from headway.web.library import MOST_CONFIG_BYTES
+from headway.web.state import LONGEST_PACKED, OTHER, Side, State, technique_names
 
 Json = dict[str, Any]
 
@@ -57,8 +58,8 @@ def terms(state: State) -> Json:
 
 
 def techniques(state: State, most: int) -> Json:
-    """KV techniques to lay beside the model as it is: those that change the cache and leave it where it is."""
-    kinds = [technique for technique in settings().techniques if technique.family != "place"]
+    """KV techniques to lay beside the model as it is."""
+    kinds = [technique for technique in settings().techniques if technique.short in technique_names()]
     options = [[technique.short, technique.name.replace("-", " ")] for technique in kinds]
     return {"kind": "several", "name": "technique", "label": "KV techniques beside it",
             "value": list(state.techniques), "forced": [], "options": options, "most": most}  # fmt: skip
@@ -77,7 +78,8 @@ def of_side(key: str, side: Side, *, model: bool = True) -> tuple[Json, ...]:
     about_model: list[Json] = [
         {"kind": "choice", "name": f"{before}model", "label": "Model", "value": "" if side.config else side.model,
          "options": "models"},
-        {"kind": "config", "name": f"{before}config", "label": "Paste a config.json", "value": side.config},
+        {"kind": "config", "name": f"{before}config", "label": "Paste a config.json", "value": side.config,
+         "longest": LONGEST_PACKED, "largest_bytes": MOST_CONFIG_BYTES},
     ]  # fmt: skip
     return (
         *(about_model if model else []),

@@ -12,16 +12,18 @@ import numpy as np
 
 from headway.explanation import Step, step
 from headway.figures import DRAWN_UNITS, Dots, Panel, plain
+from headway.figures.panel import whole
 from headway.units import format_si
 from headway.web.board import Board, Column, Figure, Json
 
 DIGITS = 7  # of a drawn number: more than any screen shows
 # What the library's own words say of the command, and how the same is done on the page.
 _ON_A_PAGE = (
-    (re.compile(r"supply --set (\w+)=\.\.\."), r'give \1 under "Change a number"'),
+    (re.compile(r"supply (?:it with )?--set (\w+)=\.\.\."), r'give \1 under "Change a number"'),
     (re.compile(r"supply --price '[^']*'"), 'give rental_usd_per_s under "Change a number"'),
     (re.compile(r"a narrower --weight-dtype"), "weights in a narrower format"),
     (re.compile(r"--explain names the inputs"), '"Change a number" lists them'),
+    (re.compile(r"user: --(?:set|on) "), "user: "),
 )
 
 
@@ -37,10 +39,15 @@ def board_as_json(board: Board) -> Json:
     }
 
 
-def on_a_page(told: str) -> str:
-    """A sentence of the library with what the page has in the place of the command's options."""
-    for pattern, instead in _ON_A_PAGE:
-        told = pattern.sub(instead, told)
+def on_a_page(told: Any) -> Any:
+    """Words of the library, however deep, with what the page has in the place of the command's options."""
+    if isinstance(told, dict):
+        return {name: on_a_page(value) for name, value in told.items()}
+    if isinstance(told, (list, tuple)):
+        return [on_a_page(value) for value in told]
+    if isinstance(told, str) and "--" in told:
+        for pattern, instead in _ON_A_PAGE:
+            told = pattern.sub(instead, told)
     return told
 
 
@@ -72,8 +79,8 @@ def _column_json(column: Column, ranges: Mapping[str, tuple[float, float]]) -> J
         "answer": on_a_page(column.answer),
         "why": on_a_page(column.why),
         "refused": column.refused,
-        "facts": [{"label": label, "text": text} for label, text in column.facts],
-        "assumptions": list(column.assumptions),
+        "facts": [{"label": label, "text": on_a_page(text)} for label, text in column.facts],
+        "assumptions": on_a_page(column.assumptions),
         "figures": [_figure_json(figure, ranges[figure.key]) for figure in column.figures],
     }
 
@@ -85,14 +92,14 @@ def _figure_json(figure: Figure, y_range: tuple[float, float]) -> Json:
         "key": figure.key,
         "title": chart.title,
         "about": chart.told(),
-        "caption": figure.caption,
+        "caption": on_a_page(figure.caption),
         "y": {
             "label": chart.y_label,
             "unit": unit,
             "log": True,
             "range": [rounded(limit * scale) for limit in y_range],
         },
-        "equations": [asdict(one) for one in steps(figure)],
+        "equations": [on_a_page(asdict(one)) for one in steps(figure)],
         "call": figure.call,
         "command": figure.command,
     }
@@ -102,7 +109,7 @@ def _figure_json(figure: Figure, y_range: tuple[float, float]) -> Json:
 def _curves_json(panel: Panel, scale: float, figure: Figure) -> Json:
     letters = {id(mark): letter for letter, mark in panel.places().items()}
     marks = [
-        {"letter": letters[id(mark)], "label": mark.label, "x": mark.x, "text": plain_place(mark.x)}
+        {"letter": letters[id(mark)], "label": mark.label, "x": mark.x, "text": whole(mark.x)}
         for mark in panel.marks
         if mark.x is not None and id(mark) in letters
     ]
@@ -138,7 +145,7 @@ def _present(panel: Panel, present: float | None) -> tuple[Json | None, list[str
     """The present value as a place along x, or the note that it lies outside the picture."""
     if present is None:
         return None, []
-    text = plain_place(present)
+    text = whole(present)
     if panel.x[0] <= present <= panel.x[-1]:
         return {"x": present, "text": text}, []
     side = "left" if present < panel.x[0] else "right"
@@ -161,11 +168,6 @@ def _dots_json(chart: Dots, scale: float) -> Json:
         "marks": [],
         "notes": [f"no source gave it: {', '.join(chart.absent)}"] if chart.absent else [],
     }  # fmt: skip
-
-
-def plain_place(value: float) -> str:
-    """A place along an axis, in words."""
-    return f"{value:,.0f}" if value >= 10 else plain(value)
 
 
 def rounded(value: float) -> float:
@@ -204,7 +206,7 @@ def tables(figure: Figure) -> list[Json]:
     header = [f"{chart.x_label} [{chart.x_unit}]", *(curve.label for curve in chart.curves)]
     places = [int(np.argmin(np.abs(chart.x - x))) for x in figure.rows if np.isclose(chart.x, x, rtol=1e-9).any()]
     rows = [
-        [plain_place(float(chart.x[i])), *(_cell(float(curve.values[i]), chart.y_unit) for curve in chart.curves)]
+        [whole(float(chart.x[i])), *(_cell(float(curve.values[i]), chart.y_unit) for curve in chart.curves)]
         for i in places
     ]
     return [*own, {"caption": chart.title, "header": header, "rows": rows}]

@@ -63,8 +63,8 @@ def machine_name(text: str) -> str:
     return load_system(f"{found.name}:{count}").name
 
 
-def choices() -> dict[str, Choices]:
-    """The models by who made them, the machines by vendor, systems before single chips."""
+def choices() -> dict[str, Choices | list[str]]:
+    """The models by who made them, the machines by vendor, systems before single chips; and which are chips."""
     makers: dict[str, list[str]] = {}
     for name, facts in sorted(catalog.model_names().items()):
         makers.setdefault(facts["hf_id"].partition("/")[0], []).append(name)
@@ -73,7 +73,8 @@ def choices() -> dict[str, Choices]:
         for name, entry in catalog.entries(kind).items():
             chip = entry if kind == "accelerator" else catalog.entry(entry.texts["chip"])
             machines.setdefault(f"{what}, {chip.texts.get('vendor', 'others')}", []).append(name)
-    return {"models": sorted(makers.items(), key=lambda item: item[0].lower()), "systems": list(machines.items())}
+    return {"models": sorted(makers.items(), key=lambda item: item[0].lower()), "systems": list(machines.items()),
+            "chips": list(catalog.entries("accelerator"))}  # fmt: skip
 
 
 def unpacked(packed: str) -> Mapping[str, Any]:

@@ -87,7 +87,8 @@ def details_json(name: str, pairs: Pairs) -> Json:
     else:
         told = derivation(figure.result, *figure.names)
     lecture = LECTURE if told.from_lecture else ""
-    return {"tables": tables(figure), "derivation": asdict(told) | {"lecture": lecture}}
+    answer: Json = on_a_page({"tables": tables(figure), "derivation": asdict(told) | {"lecture": lecture}})
+    return answer
 
 
 def inputs_json(name: str, pairs: Pairs) -> Json:
@@ -105,7 +106,7 @@ def inputs_json(name: str, pairs: Pairs) -> Json:
 
 
 _NOT_CHANGED = {*AXES, "chips", "one_sequence", "prompt_tokens", "no_tokens"}
-_OF_A_MACHINE = ("catalog", "user")  # first: what is changed most often
+_OF_A_MACHINE = ("catalog", "user")
 
 
 def _given(column: Column) -> list[Quantity]:
@@ -119,10 +120,10 @@ def _rows(quantities: Sequence[Quantity], side: Side, known: AbstractSet[str]) -
     ranked = sorted(quantities, key=lambda q: (q.value is not None, q.origin.kind not in _OF_A_MACHINE))
     return [
         {"name": q.name, "unit": q.unit, "edited": q.name in changed, "group": "pass",
-         "origin": on_a_page(q.gap) if q.value is None else origin_text(q.origin),
+         "origin": on_a_page(q.gap if q.value is None else origin_text(q.origin)),
          "value": "not known" if q.value is None else format_si(float(q.value), q.unit)}
         for q in ranked
-        if q.name in known and q.name not in _NOT_CHANGED
+        if q.name in known and q.name not in _NOT_CHANGED and (q.value is not None or q.origin.kind == "catalog")
     ]  # fmt: skip
 
 

@@ -62,8 +62,8 @@ class State:
 
 
 def technique_names() -> tuple[str, ...]:
-    """The KV techniques by the short names that a state has."""
-    return tuple(technique.short for technique in settings().techniques)
+    """The KV techniques that can be drawn, by their short names: those that leave the cache where it is."""
+    return tuple(technique.short for technique in settings().techniques if technique.family != "place")
 
 
 def read(board: str, pairs: Sequence[tuple[str, str]]) -> State:

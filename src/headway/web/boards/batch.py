@@ -30,7 +30,7 @@ def _column(key: str, side: Side, state: State) -> Column:
     answered = point is not None and not why_not
     return Column(
         key=key,
-        heading=heading(side),
+        heading=heading(side, key),
         controls=controls.of_side(key, side),
         answer=_answer(point) if point and answered else why_not,
         why=words.why(point) if point and answered else "",

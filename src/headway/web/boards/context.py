@@ -45,7 +45,7 @@ from headway.web.asked import (
 )
 from headway.web.board import Board, Column, Figure, Json, compared
 from headway.web.boards.context_words import answer, facts, sequences, why
-from headway.web.boards.techniques import beside, by_name, label_of
+from headway.web.boards.techniques import beside, by_name, changed, label_of
 from headway.web.library import settled
 from headway.web.state import Side, State
 
@@ -70,7 +70,7 @@ def _counted(state: State) -> State:
 
 def _column(key: str, side: Side, state: State) -> Column:
     point, why_not = point_or_why(side, state)
-    blank = Column(key, heading(side), why_not, refused=True, controls=controls.of_side(key, side))
+    blank = Column(key, heading(side, key), why_not, refused=True, controls=controls.of_side(key, side))
     if point is None:
         return blank
     write_shares(point)
@@ -139,7 +139,8 @@ def _cost(
         told = ["attention's arithmetic and the experts hit are counted, for techniques differ in them"]
         told += ["the command below leaves communication out"] * ("communication" in state.refine)
         told += ["terms apart are those of the model alone, and not drawn beside techniques"] * state.terms
-        told += [f"{label_of(by_name()[short])}: {by_name()[short].what}" for short in state.techniques]
+        drawn = [by_name()[short] for short in state.techniques if changed(side, short)[0] is not None]
+        told += [f"{label_of(technique)}: {technique.what}" for technique in drawn]
         asked, call = _ranking_command(side, state), _ranking_call(side, state)
     else:
         told = []

@@ -9,7 +9,7 @@ from headway import generations as machines
 from headway.catalog import vocabulary
 from headway.figures.machines import QUANTITIES, machine_dots
 from headway.generations import Generation, generation
-from headway.hardware import System, changed_system
+from headway.hardware import changed_system
 from headway.units import format_si
 from headway.web import controls
 from headway.web.board import Board, Column, Figure
@@ -30,40 +30,46 @@ def _catalogued(chips: bool) -> tuple[Generation, ...]:
 
 
 def _column(key: str, side: Side, state: State) -> Column:
-    system = _machine(side)
-    mine = generation(system)
+    changes = _changes(side)
+    _, system, _ = settled(side)
+    mine = generation(changed_system(system, changes))
     others = [other for other in _catalogued(state.chips) if other.system.name != system.name]
+    without = [f"{name} is no figure of a machine, and changes nothing here" for name, _ in side.changes
+               if name not in changes]  # fmt: skip
     return Column(
         key=key,
-        heading=system.name + (", with changed numbers" if side.changes else ""),
+        heading=system.name + (", with changed numbers" if changes else ""),
         controls=controls.of_side(key, side, model=False),
         answer=_answer(mine),
         why=_why(mine, others),
         facts=_facts(mine),
         assumptions=("one scale-up domain of each machine; dense peaks and data-sheet rates",
                      "the largest model is at fp8 and leaves half of the usable memory to KV cache",
-                     "a launch of which only the year is known is drawn in its middle; \"no date\" is no known year"),
+                     "a launch of which only the year is known is drawn in its middle; \"no date\" is no known year",
+                     *without),
         figures=tuple(_figure(key, side, state, mine, others, quantity) for quantity in QUANTITIES),
         given=mine,
     )  # fmt: skip
 
 
-def _machine(side: Side) -> System:
-    """The machine with all changes that are of a machine, whether or not a pass would have used them."""
-    _, system, rest = settled(side)
-    figures = vocabulary()
-    return changed_system(system, {name: value for name, value in rest.items() if name in figures})
+def _changes(side: Side) -> dict[str, str]:
+    """The changes that are of a machine; those of a model or of a pass stay with the boards that have one."""
+    figures = {name for name, word in vocabulary().items() if {"accelerator", "system"} & set(word.of)}
+    return {name: value for name, value in side.changes if name in figures}
 
 
 def _figure(
     key: str, side: Side, state: State, mine: Generation, others: Sequence[Generation], quantity: str
 ) -> Figure:
-    changes = f", {dict(side.changes)!r}" if side.changes else ""
+    changed = _changes(side)
+    changes = f", {changed!r}" if changed else ""
     call = ("from headway.generations import generation, generations\nfrom headway.hardware import load_system\n\n"
             f"chosen = generation(load_system({side.on!r}{changes}))\n"
             f"for one in [*generations(chips={state.chips}), chosen]:\n"
             f"    print(one.system.name, one.value({quantity!r}))")  # fmt: skip
+    listed = mine.system.name in {one.system.name for one in _catalogued(state.chips)} and not changed
     command = "headway catalog generations" + (" --chips" if state.chips else "")
+    command = command if listed else f"# without {mine.system.name} as it is here, which the Python has\n{command}"
     dots = machine_dots([*others, mine], quantity, mine.system.name, key)
     return Figure(quantity, dots, command, call, mine, (quantity,))
 
@@ -74,15 +80,21 @@ def _text(machine: Generation, quantity: str, unit: str) -> str:
 
 
 def _answer(mine: Generation) -> str:
-    ridge, drain = _text(mine, "ridge_bf16", "1"), _text(mine, "drain_s", "s")
-    links, largest = _text(mine, "scaleup_over_scaleout", "1"), _text(mine, "largest_model_params", "params")
-    faster = (
-        "of which it is not known how fast they are out of it"
-        if links == "not known"
-        else f"{links} times as fast as those out of it"
-    )
-    return (f"{mine.system.name}: {ridge} multiply-adds in the time that one parameter is read, a memory that drains "
-            f"in {drain}, links inside {faster}, and room for a model of {largest}.")  # fmt: skip
+    """What is known of the machine, in a sentence; what is not known is named at its end."""
+    parts = {
+        "ridge_bf16": "{} multiply-adds in the time that one parameter is read",
+        "drain_s": "a memory that drains in {}",
+        "scaleup_over_scaleout": "links inside {} times as fast as those out of it",
+        "largest_model_params": "room for a model of {}",
+    }
+    units = {"drain_s": "s", "largest_model_params": "params"}
+    known = [told.format(_text(mine, name, units.get(name, "1"))) for name, told in parts.items()
+             if mine.value(name) is not None]  # fmt: skip
+    gaps = {"ridge_bf16": "its ridge at bf16", "drain_s": "its drain time",
+            "scaleup_over_scaleout": "how its links compare", "largest_model_params": "its largest model"}  # fmt: skip
+    missing = [gaps[name] for name in parts if mine.value(name) is None]
+    after = f"; {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not known" if missing else ""
+    return f"{mine.system.name}: {', '.join(known)}{after}."
 
 
 def _why(mine: Generation, others: Sequence[Generation]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -42,13 +41,13 @@ def board(state: State) -> Board:
 def _column(key: str, side: Side, state: State) -> Column:
     decode, no_decode = point_or_why(side, state, pass_tokens=1)
     prompt, no_prompt = point_or_why(side, state, pass_tokens=state.prompt_tokens)
-    blank = Column(key, heading(side), no_decode or no_prompt, refused=True, controls=controls.of_side(key, side))
+    blank = Column(key, heading(side, key), no_decode or no_prompt, refused=True, controls=controls.of_side(key, side))
     if decode is None or prompt is None:
         return blank
     answered = not blank.answer
     told = replace(blank, refused=False, answer=_answer(decode, prompt), why=_why(decode, prompt),
                    facts=_facts(decode, prompt)) if answered else blank  # fmt: skip
-    ratio = Ratio(ratio_sheet(decode, prompt, _commands(side, state)))
+    ratio = Ratio(ratio_sheet(decode, prompt, ("a pass of one token", f"a pass of {state.prompt_tokens:,.0f} tokens")))
     return replace(
         told,
         assumptions=tuple(words.assumed(prompt, options=False)),
@@ -58,12 +57,6 @@ def _column(key: str, side: Side, state: State) -> Column:
         ),
         given=prompt,
     )
-
-
-def _commands(side: Side, state: State, **axes: Any) -> tuple[str, str]:
-    """The commands for the pass of one token and for that of the prompt."""
-    short, long = (pass_command(side, state, pass_tokens=n, **axes) for n in (1, state.prompt_tokens))
-    return short, long
 
 
 def _cost(side: Side, state: State, prompt: Pass, answered: bool) -> tuple[Figure, ...]:
@@ -108,7 +101,7 @@ def _ratio(side: Side, state: State, result: Ratio | None) -> tuple[Figure, ...]
         Figure(
             key="ratio",
             chart=panel,
-            command="\n".join(_commands(side, state, batch=rows)),
+            command="\n".join(pass_command(side, state, batch=rows, pass_tokens=n) for n in lengths),
             call=f"import headway\n\noutput = {output}\ninput_ = {into}\n"
             "print(input_.tokens_per_s / output.tokens_per_s)",
             result=result,

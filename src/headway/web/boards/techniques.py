@@ -26,8 +26,6 @@ def changed(side: Side, short: str) -> tuple[Model | None, str]:
     model, _, rest = settled(side)
     if decided := [name for name in rest if name.endswith(DECIDED)]:
         return None, f"it would change {decided[0]}, which was set"
-    if technique.family == "place":
-        return None, "it lies elsewhere, and what it costs is in the table"
     why_not = technique.why_not(model, LONGEST)
     return (None, why_not) if why_not else (technique.changed(model), "")
 

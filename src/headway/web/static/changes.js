@@ -3,23 +3,20 @@
 import { keep, make, renew, setText, setValue } from "./dom.js";
 import { beside, change, given, refuse } from "./state.js";
 
-const MOST_BYTES = 512_000;
-const MOST_PACKED = 48_000; // characters of the address
-
-/** base64url of deflate-raw; a RangeError where that is too long for an address. */
-async function pack(text) {
+/** base64url of deflate-raw; a RangeError where that is longer than an address may hold. */
+async function pack(text, longest) {
   const packed = new Blob([text]).stream().pipeThrough(new CompressionStream("deflate-raw"));
   const bytes = new Uint8Array(await new Response(packed).arrayBuffer());
   const letters = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-  if (letters.length > MOST_PACKED) {
-    const [found, most] = [letters.length, MOST_PACKED].map((size) => size.toLocaleString("en"));
+  if (letters.length > longest) {
+    const [found, most] = [letters.length, longest].map((size) => size.toLocaleString("en"));
     throw new RangeError(`This config takes ${found} characters of the address when packed, and at most ${most} fit.`);
   }
   return letters.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 /** Paste, choose or drop a config.json; it goes nowhere but into the address. */
-export function config({ name, label }) {
+export function config({ name, label, longest, largest_bytes: largest }) {
   const text = make("textarea", { id: name, rows: 6, spellcheck: "false", autocomplete: "off" });
   const file = make("input", { type: "file", id: `${name}-file`, accept: ".json,application/json" });
   const use = make("button", { type: "button" }, "Use this config");
@@ -28,7 +25,8 @@ export function config({ name, label }) {
   const title = inUse.querySelector("b");
   let source = "";
   const read = async (chosen) => {
-    if (chosen.size > MOST_BYTES) return refuse(name, text, `${chosen.name} is larger than ${MOST_BYTES / 1000} kB.`);
+    element.open = true; // a file may be dropped on it when it is folded
+    if (chosen.size > largest) return refuse(name, text, `${chosen.name} is larger than ${largest.toLocaleString("en")} bytes.`);
     text.value = await chosen.text();
     source = chosen.name;
   };
@@ -36,7 +34,7 @@ export function config({ name, label }) {
   text.addEventListener("input", () => (source = ""));
   use.addEventListener("click", (event) => {
     const typed = text.value;
-    change(event, name, async () => [await pack(typed)], { input: text });
+    change(event, name, async () => [await pack(typed, longest)], { input: text });
   });
   back.addEventListener("click", (event) => {
     change(event, name, [], { input: null });

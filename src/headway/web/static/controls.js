@@ -47,7 +47,7 @@ function slider({ name, label, unit }) {
 
 function choice({ name, label }, choices) {
   const select = make("select", { id: name, name });
-  const isChip = (value) => [...select.options].find((one) => one.value === value)?.parentElement.label?.startsWith("single chips");
+  const isChip = (value) => choices.chips.includes(value);
   select.addEventListener("change", (event) => {
     if (!machines.has(name)) return change(event, name, select.value ? [select.value] : []);
     const { of, count: before } = machines.get(name);

@@ -183,6 +183,14 @@ def test_any_address_is_a_board_or_a_line(pairs, name):
         json.dumps(board_json(name, pairs), allow_nan=False)
 
 
+def test_numbers_beyond_any_are_offered_to_nobody():
+    """A field with a googol, an infinity or NaN is no number that the page offers to change."""
+    odd = '{"a": 1' + "0" * 400 + ', "b": 1e400, "c": NaN, "d": ' + "9" * 4000 + ', "e": 7, '
+    config = odd + json.dumps(dict(models()["llama-3.1-8b"].config))[1:]
+    offered = inputs_json("batch", [("column", "a"), ("config", packed(config))])["inputs"]
+    assert {row["name"] for row in offered if row["name"] in "abcde"} == {"e"}
+
+
 def test_a_pasted_config_is_unpacked_no_further_than_its_bound():
     """A few bytes that would unpack to gigabytes are refused."""
     bomb = packed(" " * 30_000_000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
-from math import isfinite
 from typing import Any
 
 from headway.catalog import vocabulary
@@ -22,7 +21,7 @@ from headway.web.library import settled
 from headway.web.state import Side, State, query, read
 
 Pairs = Sequence[tuple[str, str]]
-LONGEST_NAME, MOST_FIELDS = 60, 200  # of the config's fields that are offered
+LONGEST_NAME, MOST_FIELDS, LARGEST_SHOWN = 60, 200, 1e15  # of the config's fields that are offered
 _BOARDS: dict[str, tuple[str, Callable[[State], Board]]] = {
     "batch": ("Batch", batch.board),
     "context": ("Context", context.board),
@@ -94,7 +93,7 @@ def details_json(name: str, pairs: Pairs) -> Json:
 def inputs_json(name: str, pairs: Pairs) -> Json:
     """Every number that a column was given and that can be changed, and the fields of its config."""
     state, column, _ = _found(name, pairs)
-    side = state.sides.get(column.key, state.a)
+    side = state.sides[column.key]
     figures = set(vocabulary())
     if name == "generations":
         return {"inputs": _rows(_given(column), side, figures)}
@@ -134,6 +133,10 @@ def _fields(config: Mapping[str, Any], side: Side) -> list[Json]:
         {"name": name, "unit": "", "origin": "config.json", "edited": name in changed, "group": "config",
          "value": str(value).lower()}
         for name, value in config.items()
-        if isinstance(value, (int, float)) and isfinite(value) and len(name) <= LONGEST_NAME
-        and name not in harmless_fields()
+        if _is_number(value) and len(name) <= LONGEST_NAME and name not in harmless_fields()
     ][:MOST_FIELDS]  # fmt: skip
+
+
+def _is_number(value: object) -> bool:
+    """Whether a field holds a number that somebody might change: no text, no infinity, no googol."""
+    return isinstance(value, (int, float)) and abs(value) < LARGEST_SHOWN

@@ -12,6 +12,7 @@ import pytest
 
 import headway
 from headway.generations import generations
+from headway.techniques.ranking import ranking
 from headway.web.controls import STOPS
 from headway.web.state import BOARDS, read
 from tests.browsing import browsing, drawn, serving
@@ -125,6 +126,42 @@ def test_the_context_board_moves_and_is_the_library(opened):
     context, capacity = points(page, "walls", "capacity: memory of the batch over what there is")
     answer = headway.roofline(state.a.model, on=state.a.on, batch=state.batch, context=context, beyond_memory=True)
     assert capacity == pytest.approx(np.ravel(answer.needed_bytes / answer.usable_bytes), rel=CLOSE)
+    _, bandwidth = points(page, "walls", "bandwidth: reading KV over arithmetic")
+    expected = np.ravel(answer.t_kv_per_sequence_s / answer.t_compute_per_sequence_s)
+    assert bandwidth == pytest.approx(expected, rel=CLOSE)
+    _, attention = points(page, "walls", "attention: arithmetic of a prompt's over its weights'")
+    prompt = headway.describe(state.a.model, context)
+    expected = prompt.value("attention_flop_of_prompt") / prompt.value("matmul_flop_of_prompt")
+    assert attention == pytest.approx(expected, rel=CLOSE)
+
+
+def test_kv_techniques_are_drawn_as_the_library_ranks_them(opened):
+    """Each technique's curve, read back, costs at some contexts what the ranking of techniques says there."""
+    page = opened("context", "model=llama-3.1-70b&on=h200-sxm:8&technique=fp8&technique=evict&technique=latent")
+    move(page, *MOVES["context"])
+    state = state_of(page)
+    curves, _ = drawn(page, "cost")
+    assert len(curves) == 4
+    for label, drawn_points in curves.items():
+        for context, cost in (drawn_points[len(drawn_points) // 2], drawn_points[-2]):
+            ranked = ranking(state.a.model, state.a.on, batch=state.batch, context_tokens=context)
+            rows = {row.names[0].replace("-", " "): row.figures for row in ranked.alone}
+            figures = ranked.baseline if label == "as it is" else rows[label]
+            if figures is not None:  # a window wider than the context does nothing
+                assert cost == pytest.approx(figures.value("cost_per_mtok_usd"), rel=CLOSE)
+
+
+def test_terms_apart_are_the_library_on_every_board_that_has_them(opened):
+    """The terms of a cost, read back from the boards of length and of passes, are what the library says there."""
+    for name, axis in (("context", "context"), ("pass-length", "pass_tokens")):
+        page = opened(name, "terms=1&model=llama-3.1-70b&on=h100-sxm:8&batch=16")
+        for label, term in (("arithmetic", "t_compute_s"), ("reading weights", "t_weights_s"),
+                            ("reading KV cache", "t_kv_s")):  # fmt: skip
+            x, cost = points(page, "cost", label)
+            answer = answered(state_of(page), **{axis: x})
+            tokens = 16 * np.broadcast_to(np.ravel(answer.pass_tokens), x.shape)
+            seconds = np.broadcast_to(np.ravel(getattr(answer, term)), x.shape)
+            assert cost == pytest.approx(seconds * float(answer.system_usd_per_s) / tokens * 1e6, rel=CLOSE)
 
 
 def test_the_pass_length_board_moves_and_is_the_library(opened):

@@ -12,6 +12,7 @@ from headway.model.block import Block
 from headway.model.feed_forward import MixtureOfExperts
 from headway.model.kept import Kept, State, grouped
 from headway.model.layers import Layers
+from headway.model.matrices import Matrix, Vector, present
 
 PARTS = ("embedding", "lm_head", "attention", "dense_mlp", "routed_experts", "shared_experts", "router", "norm")
 # How makers count active parameters, by name: what is added to or taken from those that a token multiplies.
@@ -55,7 +56,7 @@ class Architecture:
     @property
     def largest_layer_params(self) -> int:
         """Parameters of one layer of the kind that has most."""
-        sums = (run.norm_params + sum(sum(block.parts.values()) for block in run.blocks) for run in self.layers)
+        sums = (run.norm_params + sum(block.params for block in run.blocks) for run in self.layers)
         return max(sums, default=0)
 
     @property
@@ -72,6 +73,25 @@ class Architecture:
     @functools.cached_property
     def _vocabulary(self) -> int:
         return self.vocab_size * self.hidden_size
+
+    @property
+    def head(self) -> Matrix:
+        """The projection to the vocabulary, dealt by its rows; stored as the embedding where it is the embedding."""
+        part = "embedding" if self.tied_embeddings else "lm_head"
+        bias = self.vocab_size * self.head_bias
+        return Matrix("head", part, self.hidden_size, self.vocab_size, self.vocab_size, others=bias)
+
+    @property
+    def outside(self) -> tuple[Vector, ...]:
+        """What stands outside the layers beside the head: norms with residual mixing, and projections of embeddings.
+
+        With it, the head, and the blocks and vectors of all layers (routed experts included) everything is counted that
+        is not looked up.
+        """
+        return present(
+            Vector("norm", "norm", self.extra_norm_params),
+            Vector("projections", "embedding", self.projection_params),
+        )
 
     def parts(self) -> dict[str, int]:
         """Parameters part by part; they sum to the total. `attention` is whatever mixes tokens."""
@@ -104,8 +124,8 @@ class Architecture:
     def active_by_convention(self) -> dict[str, float]:
         """Active parameters as makers count them, by the name of the convention."""
         multiplied = float(sum(self.active_parts().values()))
-        head = self._vocabulary + self.vocab_size * self.head_bias
-        return dict(zip(CONVENTIONS, (multiplied + self.looked_up, multiplied, multiplied - head), strict=True))
+        without_head = multiplied - self.head.params
+        return dict(zip(CONVENTIONS, (multiplied + self.looked_up, multiplied, without_head), strict=True))
 
     @functools.cached_property
     def kept(self) -> tuple[Kept, ...]:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
-from headway.equations import moe
 from headway.model.block import Block
+from headway.model.matrices import Matrix, Vector, count_params, present
 
 
 class FeedForward(Block):
     """What a layer does to each token by itself; it keeps nothing."""
+
+
+def _projections(part: str, hidden: int, width: int, *, gated: bool, bias: bool) -> tuple[Matrix, ...]:
+    """Gate, up and down, dealt by features: a chip gates, and sums up, those that it has."""
+    if not width:
+        return ()
+    wide = ("gate", "up") if gated else ("up",)
+    return (
+        *(Matrix(name, part, hidden, width, width, others=width * bias) for name in wide),
+        Matrix("down", part, width, hidden, width, "inputs", others=hidden * bias),
+    )
 
 
 @dataclass(frozen=True)
@@ -22,17 +34,15 @@ class Mlp(FeedForward):
     gated: bool = True
     activation_params: int = 0
 
-    @property
-    def params(self) -> int:
-        """Matrices and biases, and what an activation has learned."""
-        up = 1 + self.gated
-        biases = (up * self.intermediate_size + self.hidden_size) * self.bias
-        return (up + 1) * self.hidden_size * self.intermediate_size + biases + self.activation_params
+    @functools.cached_property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Gate, up and down."""
+        return _projections("dense_mlp", self.hidden_size, self.intermediate_size, gated=self.gated, bias=self.bias)
 
-    @property
-    def parts(self) -> dict[str, int]:
-        """All of it is dense."""
-        return {"dense_mlp": self.params}
+    @functools.cached_property
+    def vectors(self) -> tuple[Vector, ...]:
+        """What an activation has learned."""
+        return present(Vector("activation", "dense_mlp", self.activation_params))
 
 
 @dataclass(frozen=True)
@@ -63,40 +73,51 @@ class MixtureOfExperts(FeedForward):
         """Width of what is sent to an expert."""
         return self.latent_size or self.hidden_size
 
+    @functools.cached_property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """What every token visits: the router, shared experts and their gate, the projections to a latent and back.
+
+        Only the shared experts are dealt out; routers, gates and the latent's projections engines keep whole (vLLM's
+        `GateLinear` and the `ReplicatedLinear` of its Nemotron-H).
+        """
+        h, shared, experts = self.hidden_size, "shared_experts", self.n_experts + self.zero_experts
+        width, latent = self.shared_intermediate_size, self.latent_size
+        made = [Matrix("router", "router", h, experts, others=experts * self.router_bias)]
+        made += _projections(shared, h, width, gated=self.gated, bias=self.shared_bias)
+        if width and self.shared_gate:
+            made.append(Matrix("shared_gate", shared, h, 1))
+        if latent:
+            made.append(Matrix("latent_down", shared, h, latent, others=latent * self.shared_bias))
+            made.append(Matrix("latent_up", shared, latent, h, others=h * self.shared_bias))
+        return tuple(made)
+
+    @functools.cached_property
+    def vectors(self) -> tuple[Vector, ...]:
+        """Scales of what the router reads and of its experts; the norm of a latent."""
+        scales = (self.hidden_size + self.n_experts + self.zero_experts) * self.router_scales
+        norm = (self.latent_size or 0) * self.latent_norm
+        return present(Vector("router_scales", "router", scales), Vector("latent_norm", "shared_experts", norm))
+
+    @functools.cached_property
+    def expert_matrices(self) -> tuple[Matrix, ...]:
+        """Those of one routed expert, which only the tokens that are sent to it visit."""
+        return _projections("routed_experts", self.expert_input_size, self.expert_intermediate_size,
+                            gated=self.gated, bias=self.expert_bias)  # fmt: skip
+
     @property
     def expert_params(self) -> int:
         """Weights of one routed expert."""
-        return Mlp(self.expert_input_size, self.expert_intermediate_size, self.expert_bias, self.gated).params
+        return count_params(self.expert_matrices)
 
     @property
     def routed_params(self) -> int:
         """Weights of all routed experts."""
-        matrices = 2 + self.gated
-        weights = moe.routed_params(1, self.n_experts, self.expert_input_size, self.expert_intermediate_size, matrices)
-        biases = self.expert_params - matrices * self.expert_input_size * self.expert_intermediate_size
-        return int(weights) + self.n_experts * biases
-
-    @property
-    def shared_params(self) -> int:
-        """Weights that every token visits: shared experts with their gate, and the projections of a latent."""
-        width = self.shared_intermediate_size
-        block = Mlp(self.hidden_size, width, self.shared_bias, self.gated).params
-        shared = block + self.hidden_size * self.shared_gate if width else 0
-        latent = 0 if self.latent_size is None else 2 * self.hidden_size * self.latent_size
-        latent += (self.hidden_size + (self.latent_size or 0)) * self.shared_bias if latent else 0
-        return shared + latent + (self.latent_size or 0) * self.latent_norm
-
-    @property
-    def router_params(self) -> int:
-        """What scores experts; the bias of auxiliary-loss-free routing counts where it is a parameter, no buffer."""
-        experts = self.n_experts + self.zero_experts
-        return (self.hidden_size + self.router_bias) * experts + (self.hidden_size + experts) * self.router_scales
+        return self.n_experts * self.expert_params
 
     @property
     def parts(self) -> dict[str, int]:
         """Routed and shared experts, and the router."""
-        return {"routed_experts": self.routed_params, "shared_experts": self.shared_params,
-                "router": self.router_params}  # fmt: skip
+        return {"routed_experts": self.routed_params, "shared_experts": 0, **super().parts}
 
     @property
     def active(self) -> dict[str, float]:

@@ -20,6 +20,10 @@ class Kept:
     `numbers` are kept for each token of context, of the newest `stored_tokens`; a new token reads those of
     `read_tokens` of them. The arithmetic is that of one new token with one token that it reads: on the numbers as they
     are cached (`pair_flop`), or on keys and values expanded from them, after `expansion_flop` for each cached token.
+
+    Tensor parallelism deals the arithmetic out by the `heads` of the queries, and the numbers by `kv_heads`; chips
+    beyond the latter keep copies. 1 is what every chip does, or keeps, as a whole: the one key-value head of
+    multi-query attention, the latent that all heads share, the index with its key.
     """
 
     numbers: float
@@ -29,6 +33,8 @@ class Kept:
     read_tokens: float = math.inf
     expanded_pair_flop: float | None = None
     expansion_flop: float = 0.0
+    heads: int = 1
+    kv_heads: int = 1
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -66,12 +72,16 @@ class Kept:
 
 @dataclass(frozen=True)
 class State:
-    """Numbers of a fixed count that a layer keeps for each sequence, read and written by every token."""
+    """Numbers of a fixed count that a layer keeps for each sequence, read and written by every token.
+
+    They are dealt out by `heads`, or what stands for them: channels, where a recurrence has no heads.
+    """
 
     numbers: float
     bytes_per_number: float
     flop: float
     text: str
+    heads: int = 1
 
     def times(self, layers: int) -> State:
         """The state of many such layers."""
@@ -81,7 +91,11 @@ class State:
 
 
 def grouped(kept: Iterable[Kept]) -> tuple[Kept, ...]:
-    """The groups of a model: those of one reach added up, the one that keeps and reads everything first."""
+    """The groups of a model: those of one reach added up, the one that keeps and reads everything first.
+
+    A sum has the heads by which all its layers can be dealt, their greatest common divisor: so a chip's part of it is
+    never understated, but may be overstated. Exact shares come from the groups of each layer.
+    """
     groups: dict[tuple[float, float], Kept] = {}
     for one in kept:
         other = groups.get(one.reach)
@@ -94,4 +108,5 @@ def _sum(a: Kept, b: Kept) -> Kept:
         a, numbers=a.numbers + b.numbers, pair_flop=a.pair_flop + b.pair_flop,
         expanded_pair_flop=(a.expanded_pair_flop or 0.0) + (b.expanded_pair_flop or 0.0),
         expansion_flop=a.expansion_flop + b.expansion_flop, text=f"{a.text} + {b.text}",
+        heads=math.gcd(a.heads, b.heads), kv_heads=math.gcd(a.kv_heads, b.kv_heads),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headway.model.block import Block
+from headway.model.matrices import Vector, present
 
 
 @dataclass(frozen=True)
@@ -14,3 +15,8 @@ class Layers:
     count: int
     blocks: tuple[Block, ...]
     norm_params: int
+
+    @property
+    def vectors(self) -> tuple[Vector, ...]:
+        """What stands between the blocks of one layer: norms, and what spreads and gathers residual streams."""
+        return present(Vector("norm", "norm", self.norm_params))

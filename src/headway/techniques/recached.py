@@ -15,6 +15,7 @@ from headway.model.architecture import Architecture
 from headway.model.attention import Mixer
 from headway.model.block import Block
 from headway.model.kept import Kept, State
+from headway.model.matrices import Matrix, Vector
 from headway.model.model import Model
 
 
@@ -39,19 +40,14 @@ class Recached(Mixer):
     stateless: bool = False
 
     @property
-    def params(self) -> int:
+    def matrices(self) -> tuple[Matrix, ...]:
         """Those of the mixer it was."""
-        return self.inner.params
+        return self.inner.matrices
 
     @property
-    def parts(self) -> dict[str, int]:
+    def vectors(self) -> tuple[Vector, ...]:
         """Those of the mixer it was."""
-        return self.inner.parts
-
-    @property
-    def active(self) -> dict[str, float]:
-        """Those of the mixer it was."""
-        return self.inner.active
+        return self.inner.vectors
 
     @property
     def kept(self) -> tuple[Kept, ...]:

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from headway.catalog.entries import DATA, canonical
 from headway.equations import throughput
 from headway.errors import BadInput, HeadwayError, UnknownName, neighbours
 from headway.hardware import load_system
+from headway.model.config import load_model
 from headway.units import parse
 
 ENTRIES = [pytest.param(e, id=f"{kind} {e.name}") for kind in catalog.KINDS for e in catalog.entries(kind).values()]
@@ -74,6 +76,31 @@ def test_every_price_is_dated():
                 if name in entry.figures:
                     note = entry.figures[name].origin.note
                     assert re.search(r"20[12]\d|undated|date not recorded", note), f"{entry.name}: {name}: {note!r}"
+
+
+def test_every_default_of_a_layout_says_why():
+    """What the operator model assumes has a reason, and a page that was read or the words that nobody stated it."""
+    assumed = store.defaults("layout")
+    table = tomllib.loads((DATA / "defaults.toml").read_text("utf-8"))
+    assert {"scaleup_latency_s", "scaleout_latency_s", "runtime_reserve_bytes", "expert_skew"} <= set(assumed)
+    for name, default in assumed.items():
+        assert table[name]["help"]
+        assert default.origin.references or "our own choice" in default.origin.where, name
+        assert all(DATE.fullmatch(page.checked) for page in default.origin.references)
+
+
+def test_a_message_between_domains_waits_longer_than_one_inside():
+    """The latencies of messages keep the order of the links: NVLink answers before a network does."""
+    assumed = store.defaults("layout")
+    assert 0 < assumed["scaleup_latency_s"].value < assumed["scaleout_latency_s"].value < 1e-4
+
+
+def test_scales_of_a_dispatch_are_one_fp32_for_128_numbers():
+    """With its scales fp8 dispatch takes 1.03125 bytes a number, and 77 µs for 128 tokens are 98 GB/s (DeepEP, EP8)."""
+    plain = store.defaults()["dispatch_bytes_per_element"].value
+    scales = store.defaults("layout")["dispatch_scale_bytes_per_element"].value
+    assert plain + scales == 1 + 4 / 128
+    assert 128 * 8 * 7168 * (plain + scales) / 77e-6 == pytest.approx(98e9, rel=0.01)
 
 
 def test_every_name_is_one_name():
@@ -291,6 +318,42 @@ MEASURED_CHIPS = [
 def test_the_chips_of_published_measurements_are_found(name):
     """A measured row's chip is looked up under the name that the row has."""
     assert catalog.entry(name).kind == "accelerator"
+
+
+# Every model that published measurements name, as they name it, and its nominal size in billions.
+MEASURED_MODELS = {
+    "DeepSeek-R1": 671, "DeepSeek-R1-0528": 671, "DeepSeek-V3": 671, "DeepSeek-V3.2": 672, "GPT-1.3B": 1.3,
+    "GPT-13B": 13, "GPT-20B": 20, "GPT-350M": 0.35, "GPT-89B": 89, "GPT-J-6B": 6.05, "Llama-2-13B": 13,
+    "Llama-2-70B": 69, "Llama-2-7B": 6.74, "Llama-3-70B": 70.6, "Llama-3-8B": 8.03, "Llama-3.1-405B": 405,
+    "Llama-3.1-70B": 70.6, "Llama-3.1-8B": 8.03, "Llama-3.3-70B": 70.6, "Llama-4-Maverick-17B-128E": 400,
+    "Llama-4-Scout-17B-16E": 109, "Megatron-530B": 530, "Mistral-7B-v0.1": 7.24, "Mixtral-8x7B": 46.7,
+    "Nemotron-3-Super-120B-A12B": 120, "PaLM-540B": 540, "Qwen3-235B-A22B": 235, "Qwen3-30B-A3B": 30.5,
+    "Qwen3-32B": 32.8, "Qwen3-4B": 4.02, "Qwen3.5-397B-A17B": 397, "gpt-oss-120b": 117, "gpt-oss-20b": 20.9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEASURED_MODELS)
+def test_the_models_of_published_measurements_are_found_and_of_their_size(name):
+    """A measured row's model is looked up under the name that the row has; its config adds up to its size."""
+    assert load_model(name).total_params / 1e9 == pytest.approx(MEASURED_MODELS[name], rel=0.025)
+
+
+# Hosts of cards that published measurements name, with as many cards as the largest of them.
+MEASURED_HOSTS = {
+    "rtx-3090-host": 6, "rtx-4090-host": 8, "rtx-5000-ada-host": 4, "rtx-a6000-host": 4, "a40-host": 4,
+    "a100-pcie-host": 4, "arc-pro-b60-dual-host": 4, "h100-nvl-host": 8, "h200-nvl-host": 8,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEASURED_HOSTS)
+def test_cards_of_one_host_have_a_link_to_each_other(name):
+    """Cards without a fabric of their own talk through their host; links are slower than the memory at their end."""
+    system = replace(load_system(name), chips=MEASURED_HOSTS[name])
+    links = [system.figure("scaleup_bytes_per_s").value]
+    if system.domains > 1:
+        links.append(system.figure("scaleout_bytes_per_s").value)
+    assert None not in links
+    assert max(links) < system.figure("bandwidth_bytes_per_s").value
 
 
 def test_a_name_of_two_variants_is_refused_with_both():

@@ -142,8 +142,8 @@ class Size:
 
 @functools.cache
 def known_models() -> tuple[Known, ...]:
-    """Every catalogued model."""
-    return tuple(_known(load_model(name)) for name in catalog.model_names())
+    """Every catalogued model, but for those that are there for published measurements only."""
+    return tuple(_known(load_model(n)) for n, facts in catalog.model_names().items() if facts.get("habits", True))
 
 
 def _known(model: Model) -> Known:

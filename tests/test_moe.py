@@ -10,13 +10,17 @@ from hypothesis.strategies import floats, integers
 
 from headway.equations.moe import (
     all_to_all_bytes,
+    busiest_load_ratio,
     busiest_load_tokens,
     busiest_rank_share,
+    copies_bytes,
     distinct_ranks_hit,
     experts_at_loss,
     fetched_params,
     hit_probability,
+    limited_ranks_hit,
     load_imbalance,
+    placed_imbalance,
     rank_imbalance,
     rest_params,
     routed_copies,
@@ -202,3 +206,182 @@ def test_the_experts_and_the_rest_make_the_model():
     assert rest_params(671.026e9, ROUTED) + ROUTED == pytest.approx(671.026e9)
     assert routed_copies(2400, 8) == 75 * 256
     assert sparsity(256, 8) == 256 / 8
+
+
+def test_a_dispatch_and_a_combine_make_an_exchange():
+    """The bytes of both ways add up to those of a token, for as many tokens as there are."""
+    out, back = (copies_bytes(128, 8, 7168, value) for value in (1, 2))
+    assert out + back == 128 * all_to_all_bytes(8, 7168, 1, 2)
+
+
+# Very many points at once
+
+
+def test_a_table_gives_what_the_sums_give():
+    """Six thousand points are read from a table, a thousand at a time are summed: they agree to one part in 10^7."""
+    rng = np.random.default_rng(11)
+    ranks = rng.choice([1, 2, 8, 32, 64, 72, 256], 6000)
+    experts = np.ceil(256 / ranks)
+    hit = 10 ** rng.uniform(-6, 0, 6000)
+    hit[:3] = 0.0, 1.0, 0.5
+    summed = [busiest_rank_share(hit[i : i + 1000], experts[i : i + 1000], ranks[i : i + 1000])
+              for i in range(0, 6000, 1000)]  # fmt: skip
+    np.testing.assert_allclose(busiest_rank_share(hit, experts, ranks), np.concatenate(summed), rtol=1e-7)
+    mean = 10 ** rng.uniform(-4, 5, 6000)
+    summed = [busiest_load_ratio(ranks[i : i + 1000], mean[i : i + 1000]) for i in range(0, 6000, 1000)]
+    # 1e-4 where the sum gives way to the expansion
+    np.testing.assert_allclose(busiest_load_ratio(ranks, mean), np.concatenate(summed), rtol=1.5e-4)
+
+
+def test_arrays_of_layouts_are_elementwise():
+    """Experts per rank and ranks may vary from point to point, in any shape that broadcasts."""
+    ranks = np.array([8, 64, 72])
+    experts = np.ceil(256 / ranks)
+    hit = np.linspace(0.01, 1, 5000)[:, None]
+    share = busiest_rank_share(hit, experts, ranks)
+    assert share.shape == (5000, 3)
+    for column, (each, of) in enumerate(zip(experts, ranks, strict=True)):
+        expected = busiest_rank_share(hit[::50, 0], each, of)
+        np.testing.assert_allclose(share[::50, column], expected, rtol=1e-7)
+        np.testing.assert_allclose(busiest_rank_share(hit[::50], experts, ranks)[:, column], expected, rtol=1e-12)
+
+
+# The busiest bin of any mean
+
+
+@given(mean=floats(1e-3, 1e6), bins=integers(1, 5000))
+def test_the_busiest_bin_over_the_mean_has_its_bounds(mean, bins):
+    """At least the mean, at most all copies; one bin has the mean; more bins have a busier one."""
+    ratio = float(busiest_load_ratio(bins, mean))
+    assert 1 <= ratio <= bins * (1 + 1e-9)
+    assert busiest_load_ratio(1, mean) == pytest.approx(1, rel=1e-9)
+    # where the sum gives way to the expansion, at a mean of 64, 1e-4 less than it should be
+    assert busiest_load_ratio(bins + 1, mean) >= ratio * (1 - 1e-9)
+    assert busiest_load_ratio(bins, 2 * mean) <= ratio * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("bins", [2, 8, 64, 256])
+@pytest.mark.parametrize("mean", [0.125, 0.25, 0.5, 1, 2, 8, 32, 128, 1000])
+def test_the_busiest_bin_of_any_mean_agrees_with_throwing_copies(bins, mean):
+    """Seeded throws of a fixed number of copies: within 5 %, and within 1 % from eight copies a bin."""
+    copies = round(bins * mean)
+    if copies < 1:
+        assert busiest_load_ratio(bins, mean) == pytest.approx(bins)
+        return
+    thrown = np.random.default_rng(2).multinomial(copies, np.full(bins, 1 / bins), size=4000).max(1).mean()
+    ratio = float(busiest_load_ratio(bins, copies / bins))
+    assert ratio == pytest.approx(thrown * bins / copies, rel=0.01 if mean >= 8 else 0.05)
+
+
+@pytest.mark.parametrize(("tokens", "tolerance"), [(1, 0.08), (4, 0.05), (16, 0.03)])
+def test_the_busiest_rank_of_few_tokens_agrees_with_routing(tokens, tolerance):
+    """Experts of a token are all different, which the independent copies do not know: 8 % too much for one token."""
+    rng, loads = np.random.default_rng(6), np.zeros((3000, 64))
+    for _ in range(tokens):
+        np.add.at(loads, (np.arange(3000)[:, None], routing(rng, 3000) // 4), 1)
+    routed = loads.max(1).mean() / (tokens * 8 / 64)
+    assert busiest_load_ratio(64, tokens * 8 / 64) == pytest.approx(routed, rel=tolerance)
+
+
+@pytest.mark.parametrize(("bins", "mean", "claimed"), [(256, 75, 1.341), (64, 300, 1.139)])
+def test_the_busiest_bin_over_the_mean_meets_the_claims(bins, mean, claimed):
+    """D16 and D17, with their tolerance, and below the Gaussian bound."""
+    ratio = busiest_load_ratio(bins, mean)
+    assert ratio == pytest.approx(claimed, rel=0.02)
+    assert ratio < load_imbalance(bins, mean)
+
+
+# Uneven experts, copied and placed
+
+
+def placed_by_hand(loads, redundant, ranks):
+    """The same two greedy steps in the plainest words: load of the busiest rank over the mean."""
+    copies = [1] * len(loads)
+    for _ in range(redundant):
+        heaviest = max(range(len(loads)), key=lambda i: loads[i] / copies[i])
+        copies[heaviest] += 1
+    pieces = sorted((loads[i] / copies[i] for i in range(len(loads)) for _ in range(copies[i])), reverse=True)
+    places, total, held = -(-len(pieces) // ranks), [0.0] * ranks, [0] * ranks
+    for piece in pieces:
+        lightest = min((rank for rank in range(ranks) if held[rank] < places), key=lambda rank: total[rank])
+        total[lightest] += piece
+        held[lightest] += 1
+    return max(total) / (sum(loads) / ranks)
+
+
+def test_placing_two_experts_on_two_ranks():
+    """Loads of 3 and 1: alone 1.5 times the mean; a copy makes 1.5, 1.5 and 1; two copies make four equal ones."""
+    found = [float(placed_imbalance(2, 1.5, copies, 2)) for copies in (0, 1, 2)]
+    assert found == pytest.approx([1.5, 1.25, 1.0])
+
+
+@pytest.mark.parametrize(("experts", "exponent"), [(16, 0.6), (64, 0.95), (60, 1.45)])
+@pytest.mark.parametrize("ranks", [4, 7, 16])
+def test_placing_copies_by_hand_gives_the_imbalance(experts, exponent, ranks):
+    """The best of as many copies as are allowed, each count placed by hand."""
+    loads = [i**-exponent for i in range(1, experts + 1)]
+    skew = experts / sum(loads)
+    for allowed in (0, 1, 5):
+        best = min(placed_by_hand(loads, copies, ranks) for copies in range(allowed + 1))
+        assert placed_imbalance(experts, skew, allowed, ranks) == pytest.approx(best, rel=1e-6)
+
+
+@given(experts=integers(1, 128), skew=floats(1, 32), redundant=integers(0, 16), ranks=integers(1, 64))
+def test_redundant_experts_never_make_it_worse(experts, skew, redundant, ranks):
+    """At least the mean, at most everything; another copy never hurts; one rank has all."""
+    ratio = placed_imbalance(experts, skew, redundant, ranks)
+    assert 1 - 1e-9 <= placed_imbalance(experts, skew, redundant + 1, ranks) <= ratio <= ranks * (1 + 1e-9)
+    assert placed_imbalance(experts, skew, redundant, 1) == pytest.approx(1)
+
+
+@given(each=integers(1, 8), ranks=integers(1, 64), redundant=integers(0, 16))
+def test_uniform_experts_that_divide_evenly_are_in_balance(each, ranks, redundant):
+    """Without skew there is nothing to even out; where they do not divide, the fullest rank decides."""
+    assert placed_imbalance(each * ranks, 1.0, redundant, ranks) == pytest.approx(1)
+    assert placed_imbalance(256, 1.0, 0, 72) == pytest.approx(4 / (256 / 72))
+
+
+@given(experts=integers(1, 200), skew=floats(1, 300))
+def test_the_skew_is_that_of_the_busiest_expert(experts, skew):
+    """A rank for each expert shows the skew itself, which cannot be more than all the load on one of them."""
+    assert placed_imbalance(experts, skew, 0, experts) == pytest.approx(min(skew, experts), rel=1e-6)
+
+
+def test_placing_takes_arrays_and_numbers_out_of_reason():
+    """Every combination is placed once, wherever it occurs; a billion copies or experts take no longer than is left."""
+    ranks, skew = np.array([8, 64]), np.array([[1.0], [4.0]])
+    found = placed_imbalance(256, skew, 32, ranks)
+    assert found.shape == (2, 2)
+    assert found[1, 0] == placed_imbalance(256, 4.0, 32, 8)
+    assert placed_imbalance(256, 4.0, 10**9, 64) == pytest.approx(1, rel=0.01)
+    assert placed_imbalance(100_000, 2.0, 1000, 8) == pytest.approx(1, rel=0.01)
+
+
+# A limit on nodes
+
+
+def test_a_limit_on_nodes_is_the_mean_over_every_choice():
+    """Three of eight experts on four nodes, two of them open: every choice of nodes and of their experts."""
+    hits = [
+        len({expert // 2 for expert in chosen})
+        for nodes in combinations(range(4), 2)
+        for chosen in combinations([expert for expert in range(8) if expert // 2 in nodes], 3)
+    ]
+    assert limited_ranks_hit(8, 4, 3, 2) == pytest.approx(np.mean(hits))
+
+
+@given(per_rank=integers(1, 16), ranks=integers(1, 64), k=integers(1, 8), most=integers(1, 64))
+def test_a_limit_on_nodes_is_kept_and_one_that_is_none_changes_nothing(per_rank, ranks, k, most):
+    """Never more than the limit, nor than without it; with every node allowed it is no limit."""
+    experts = max(per_rank * ranks, k)
+    free = distinct_ranks_hit(experts, ranks, k)
+    assert limited_ranks_hit(experts, ranks, k, most) <= min(free, most) * (1 + 1e-9)
+    assert limited_ranks_hit(experts, ranks, k, ranks) == pytest.approx(free)
+
+
+def test_ranks_hit_takes_arrays_of_layouts():
+    """As many ranks in each layout as computed one by one, also where the count of experts is a worksheet's float."""
+    ranks = np.array([1, 8, 64])
+    np.testing.assert_allclose(
+        distinct_ranks_hit(256.0, ranks, np.float64(8)), [distinct_ranks_hit(256, n, 8) for n in (1, 8, 64)]
+    )

@@ -200,3 +200,27 @@ def test_the_largest_model_of_a_domain_fills_what_kv_leaves():
     memory = parallelism.domain_memory_bytes(72, 186e9)
     params = parallelism.largest_model_params(memory, 0.9, 0.4, 0.5)
     assert roofline.weights_bytes(params, 0.5) + 0.4 * 0.9 * memory == pytest.approx(0.9 * memory)
+
+
+# Where the ranks of a group lie
+
+
+@pytest.mark.parametrize("domain", [4, 8, 72])
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 16, 72])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 8, 9, 64])
+def test_numbering_the_chips_gives_the_domains_of_a_group(ranks, stride, domain):
+    """Ranks `stride` apart, whole groups of neighbours kept in a domain: as many domains as hold one of them."""
+    held = max(domain // stride, 1)  # those with all their chips up to the next rank in the domain
+    domains = {rank // held for rank in range(ranks)}
+    assert parallelism.group_domains(ranks, stride, domain) == len(domains)
+    inside = parallelism.group_inside(ranks, len(domains))
+    assert 1 <= inside <= held
+    assert parallelism.group_ranks(inside, len(domains)) == pytest.approx(ranks)
+
+
+@given(ranks=integers(1, 512), stride=integers(1, 512), domain=integers(1, 512))
+def test_a_larger_domain_never_spreads_a_group_further(ranks, stride, domain):
+    """Between one domain and one for each rank, and no more of them in larger domains."""
+    spread = parallelism.group_domains(ranks, stride, domain)
+    assert 1 <= parallelism.group_domains(ranks, stride, domain + 1) <= spread <= ranks
+    assert parallelism.group_domains(ranks, stride, ranks * stride) == 1

@@ -82,7 +82,7 @@ class Worksheet:
         """
         pairs = (word.partition("=") for word in arguments.split())
         sources = {parameter: quantity or parameter for parameter, _, quantity in pairs}
-        needed = {parameter: self._cells[source].quantity for parameter, source in sources.items()}
+        needed = {parameter: self[source].quantity for parameter, source in sources.items()}
         gap = next((q.gap or f"{q.name} is not known" for q in needed.values() if q.value is None), "")
         value = None if gap else equation(**{parameter: q.value for parameter, q in needed.items()})
         quantity = Quantity(name, value, unit, Origin("equation", equation.__name__), gap)
@@ -101,7 +101,7 @@ class Worksheet:
         return cell.quantity.value
 
     def drop(self, name: str) -> None:
-        """Take a given quantity off the sheet, to compute it instead."""
+        """Take a quantity that nothing was computed from yet off the sheet, to write it otherwise."""
         del self._cells[name]
         self._errors.clear()
 
@@ -116,11 +116,11 @@ class Worksheet:
 
     def value(self, name: str) -> Any:
         """The value of a quantity, None where it is a gap."""
-        return self._cells[name].quantity.value
+        return self[name].quantity.value
 
     def need(self, name: str) -> Any:
         """The value of a quantity that the answer cannot do without; a gap raises `MissingFact`."""
-        quantity = self._cells[name].quantity
+        quantity = self[name].quantity
         if quantity.value is None:
             raise MissingFact(f"{name} cannot be computed: {quantity.gap}")
         return quantity.value
@@ -152,3 +152,32 @@ class Worksheet:
                 errors = {argument: self.error(source) for argument, source in cell.arguments.items()}
                 self._errors[name] = inherit(cell.equation, values, errors, cell.own_error)
         return self._errors[name]
+
+
+class LazyWorksheet(Worksheet):
+    """A worksheet that computes a quantity when somebody asks for it: of long arrays, only those that are wanted."""
+
+    def __init__(self, given: Iterable[Quantity] = ()) -> None:
+        self._waiting: dict[str, tuple[Callable[..., Any], str, str, LogError]] = {}
+        super().__init__(given)
+
+    def compute(
+        self, name: str, equation: Callable[..., Any], unit: str, arguments: str, error: LogError = EXACT
+    ) -> Any:
+        """Remember how a quantity is computed; nothing is returned, since nothing is computed yet."""
+        if name in self:
+            raise ValueError(f"{name} is already on the worksheet")
+        self._waiting[name] = (equation, unit, arguments, error)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._waiting or super().__contains__(name)
+
+    def __getitem__(self, name: str) -> Cell:
+        if name in self._waiting:
+            super().compute(name, *self._waiting.pop(name))
+        return super().__getitem__(name)
+
+    def drop(self, name: str) -> None:
+        """Take a quantity off the sheet."""
+        if self._waiting.pop(name, None) is None:
+            super().drop(name)

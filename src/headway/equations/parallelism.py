@@ -316,6 +316,61 @@ def idle_chips(n_experts: Array, redundant_experts: Array, domain_chips: Array) 
     return domain_chips - xp.ceil((n_experts + redundant_experts) / each)
 
 
+def group_domains(n_ranks: Array, stride: Array, domain_chips: Array) -> Array:
+    """Scale-up domains that a group of ranks spans, as many ranks in each as it holds. [1]
+
+        each = max(-ceil(-domain_chips / stride), 1)
+        domains = ceil(n_ranks / each)
+
+    n_ranks: ranks of the group [ranks]
+    stride: chips from one rank of the group to the next [chips]
+    domain_chips: chips of a domain [chips]
+
+    Source: derived here: chips are numbered domain after domain, and a group starts with a domain.
+    Valid: no group lies across the border of domains that it could keep out of.
+
+    >>> float(group_domains(8, 1, 8)), float(group_domains(4, 8, 8)), float(group_domains(64, 1, 72))
+    (1.0, 4.0, 1.0)
+    """
+    xp = namespace(n_ranks, stride, domain_chips)
+    ranks, apart, chips = arrays(xp, n_ranks, stride, domain_chips)
+    each = -xp.ceil(-chips / apart)
+    return xp.ceil(ranks / xp.maximum(each, xp.ones_like(each)))
+
+
+def group_inside(n_ranks: Array, domains: Array) -> Array:
+    """Ranks of a group in one of the scale-up domains that it spans, spread evenly. [ranks]
+
+        inside = n_ranks / domains
+
+    n_ranks: ranks of the group [ranks]
+    domains: domains that it spans [1]
+
+    Source: definition.
+    Valid: an engine deals ranks out evenly; where they do not divide this is the mean.
+
+    >>> group_inside(128, 2)
+    64.0
+    """
+    return n_ranks / domains
+
+
+def group_ranks(inside: Array, domains: Array) -> Array:
+    """Ranks of a group in all the scale-up domains that it spans. [ranks]
+
+        n_ranks = inside * domains
+
+    inside: ranks of the group in one domain [ranks]
+    domains: domains that it spans [1]
+
+    Source: definition.
+
+    >>> group_ranks(64, 2)
+    128
+    """
+    return inside * domains
+
+
 def domain_memory_bytes(domain_chips: Array, chip_memory_bytes: Array) -> Array:
     """Memory of all chips of a scale-up domain. [B]
 

@@ -19,15 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from headway.equations import collectives, context, cost, kv_variants, moe, parallelism, roofline, throughput
-from headway.errors import Infeasible, MissingFact, UnknownName, neighbours
-from headway.hardware import MOST_CHIPS, System
-from headway.model.cache import write_attention_flop, write_context_within, write_read, write_stored
+from headway.equations import cost, layout, operators, parallelism, roofline, speculation, throughput
+from headway.equations._total import total
+from headway.errors import Infeasible, UnknownName, neighbours
+from headway.hardware import System
 from headway.model.model import Model
 from headway.provenance import Origin, Quantity, Worksheet
+from headway.step import blackboard
+from headway.step.exchanging import write_communication
+from headway.step.layout import check_layout
+from headway.step.memory import write_chip_memory
 from headway.step.question import AXES, REFINEMENTS, Question, given
+from headway.step.refusal import does_not_fit
+from headway.step.sharing import Sharing
+from headway.step.work import Row, write_work
 from headway.uncertainty import DEFAULT_LEVEL, unmeasured
-from headway.units import format_si
 
 _WHY_NO_INTERVAL = "no error of the first-order pass has been measured yet; the operator model brings it"
 
@@ -46,6 +52,7 @@ class Pass:
     sheet: Worksheet
     changes: Mapping[str, object] = field(default_factory=dict)
     asked_changes: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()  # the operators, where the pass was taken apart
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or "sheet" not in self.__dict__:
@@ -112,7 +119,14 @@ class Pass:
     @property
     def fits(self) -> Any:
         """Where weights and KV cache fit into the usable memory."""
-        return np.asarray(self.sheet.value("needed_bytes")) <= self.sheet.value("usable_bytes")
+        needed, usable = (self.sheet.value(name) for name in self.memory_names)
+        return np.asarray(needed) <= usable
+
+    @property
+    def memory_names(self) -> tuple[str, str]:
+        """The memory that is needed and that there is: of the fullest chip of a layout, or of the whole system."""
+        laid = "chip_needed_bytes" in self.sheet
+        return ("chip_needed_bytes", "memory_bytes") if laid else ("needed_bytes", "usable_bytes")
 
     @property
     def bound(self) -> Any:
@@ -120,10 +134,14 @@ class Pass:
         value = self.sheet.value
         terms = ("t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s", "t_overhead_s")
         compute, weights, kv, comm, overhead = np.broadcast_arrays(*(np.asarray(value(term)) for term in terms))
+        moved = np.asarray(value("t_activations_s") if "t_activations_s" in self.sheet else 0.0)
+        comm = comm + (value("t_hops_s") if "t_hops_s" in self.sheet else 0.0)
         memory = np.where(weights >= kv, "weights", "kv")
-        inner = np.where(compute >= weights + kv, "compute", memory)
+        memory = np.where(moved > np.maximum(weights, kv), "activations", memory)
+        traffic = weights + kv + moved
+        inner = np.where(compute >= traffic, "compute", memory)
         outside = np.where(comm >= overhead, "communication", "overhead")
-        return np.where(np.maximum(comm, overhead) > np.maximum(compute, weights + kv), outside, inner)
+        return np.where(np.maximum(comm, overhead) > np.maximum(compute, traffic), outside, inner)
 
     @property
     def left_out(self) -> list[str]:
@@ -144,41 +162,44 @@ class Pass:
 _OF_THE_MACHINE = frozenset(
     {"ridge", "balance_batch", "balance_batch_with_kv", "balance_context", "drain_s", "system_flop_per_s",
      "system_bandwidth_bytes_per_s", "system_memory_bytes", "usable_bytes", "system_usd_per_s", "read_params",
-     "stored_weight_bytes", "needed_bytes", "largest_batch", "largest_context", "weights_bytes"}
+     "stored_weight_bytes", "needed_bytes", "largest_batch", "largest_context", "weights_bytes",
+     "chip_needed_bytes", "chip_weights_bytes", "chip_kv_bytes", "chip_room_bytes"}
 )  # fmt: skip
 
 
 def evaluate(model: Model, system: System, question: Question | None = None,
              changes: Mapping[str, object] | None = None) -> Pass:  # fmt: skip
-    """The first-order pass of a model on a system.
+    """The pass of a model on a system: the blackboard's, or operator by operator where the question asks for more.
 
     `changes` replace quantities of the worksheet by name, as the user states them. Raises `BadInput` for numbers that
-    make no sense, `MissingFact` where a figure that the step needs is not known, `Infeasible` where no point fits.
+    make no sense, `MissingFact` where a figure that the step needs is not known, `Infeasible` where no point fits or
+    no engine can run the layout.
     """
     asked = question or Question()
     for name in asked.refine:
         if name not in REFINEMENTS:
             raise UnknownName("refinement", name, REFINEMENTS)
-    sheet = Worksheet(given(model, system, asked, dict(changes or {})))
-    with np.errstate(all="ignore"):  # no KV cache means no limit from it: infinities are answers here
-        _compute(sheet, model, system, asked)
-    result = Pass(model, system, asked, sheet, dict(changes or {}))
-    for needed in ("step_s", "needed_bytes", "usable_bytes"):
-        sheet.need(needed)
+    if asked.layout is not None:
+        check_layout(model, system, asked.layout)
+    result = write_pass(model, system, asked, changes)
+    for needed in ("step_s", *result.memory_names):
+        result.sheet.need(needed)
     if not asked.beyond_memory and not np.any(result.fits):
-        raise Infeasible(_does_not_fit(result))
+        raise Infeasible(does_not_fit(result))
     return result
 
 
-def _compute(sheet: Worksheet, model: Model, system: System, asked: Question) -> None:
-    """Write the whole pass down, each part from the ones before."""
-    _machine(sheet)
-    _arithmetic(sheet, model, asked)
-    _traffic(sheet, model, system, asked)
-    _memory(sheet, model)
-    sheet.compute("step_s", roofline.pass_time_s, "s", "t_compute_s t_weights_s t_kv_s t_comm_s t_overhead_s",
-                  unmeasured(_WHY_NO_INTERVAL))  # fmt: skip
-    _consequences(sheet, model)
+def write_pass(
+    model: Model, system: System, asked: Question, changes: Mapping[str, object] | None = None,
+    paper: type[Worksheet] = Worksheet,
+) -> Pass:  # fmt: skip
+    """The pass on its worksheet, whether or not it fits and whatever is missing."""
+    sheet = paper(given(model, system, asked, dict(changes or {})))
+    with np.errstate(all="ignore"):  # no KV cache means no limit from it: infinities are answers here
+        _machine(sheet)
+        rows = _by_operator(sheet, model, system, asked) if asked.detailed else _as_a_whole(sheet, model, system, asked)
+        _consequences(sheet, asked)
+    return Pass(model, system, asked, sheet, dict(changes or {}), rows=rows)
 
 
 def _machine(sheet: Worksheet) -> None:
@@ -190,211 +211,87 @@ def _machine(sheet: Worksheet) -> None:
         ("system_usd_per_s", cost.system_usd_per_s, "USD/s", "chips chip_usd_per_s=rental_usd_per_s"),
         ("drain_s", throughput.drain_s, "s", "memory_bytes bandwidth_bytes_per_s"),
         ("ridge", roofline.ridge, "1", "flop_per_s weight_bytes_per_param bandwidth_bytes_per_s"),
-    ])  # fmt: skip
-
-
-def _arithmetic(sheet: Worksheet, model: Model, asked: Question) -> None:
-    flop, of_one = (_flop(sheet, model, asked, *of) for of in (("batch", ""), ("one_sequence", "_per_sequence")))
-    sheet.compute_all([
-        ("t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s=system_flop_per_s"),
-        ("t_compute_per_sequence_s", roofline.compute_time_s, "s", f"flop={of_one} flop_per_s=system_flop_per_s"),
         ("read_params", roofline.read_params, "params", "total_params lookup_params"),
     ])  # fmt: skip
 
 
-def _flop(sheet: Worksheet, model: Model, asked: Question, batch: str, suffix: str) -> str:
-    """Write down the arithmetic of a batch, with attention if asked; the name of the quantity that has it all."""
-    matmul = f"matmul_flop{suffix}"
-    sheet.compute(matmul, roofline.matmul_flop, "FLOP", f"batch={batch} pass_tokens active_params")
-    if "attention" not in asked.refine:
-        return matmul
-    write_attention_flop(sheet, model, batch, suffix=suffix)
-    sheet.compute(f"pass_flop{suffix}", roofline.pass_flop, "FLOP",
-                  f"matmul_flop={matmul} attention_flop=attention_flop{suffix}")  # fmt: skip
-    return f"pass_flop{suffix}"
-
-
-def _traffic(sheet: Worksheet, model: Model, system: System, asked: Question) -> None:
-    read = "read_params"
-    if "expert-hits" in asked.refine and (model.architecture is None or model.architecture.experts is not None):
-        sheet.compute_all([
-            ("tokens_in_pass", roofline.tokens_in_pass, "tokens", "batch pass_tokens"),
-            ("hit_share", moe.hit_probability, "1", "tokens=tokens_in_pass n_experts experts_per_token"),
-            ("rest_params", roofline.read_params, "params", "total_params=read_params lookup_params=routed_params"),
-            ("fetched_params", moe.fetched_params, "params", "rest_params routed_params hit_share"),
-        ])  # fmt: skip
-        # The balance batch is thousands: every expert is hit there, so it is computed with all the weights.
-        sheet.compute_all([
-            ("all_weights_bytes", roofline.weights_bytes, "B", "read_params weight_bytes_per_param"),
-            ("t_all_weights_s", roofline.stream_time_s, "s",
-             "bytes_read=all_weights_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
-        ])  # fmt: skip
-        read = "fetched_params"
-    sheet.compute_all([
-        ("weights_bytes", roofline.weights_bytes, "B", f"read_params={read} weight_bytes_per_param"),
-        ("t_weights_s", roofline.stream_time_s, "s",
-         "bytes_read=weights_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
-    ])  # fmt: skip
-    _kv_traffic(sheet, model)
-    sheet.compute_all([
-        ("t_kv_s", roofline.stream_time_s, "s",
-         "bytes_read=kv_bytes bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
-        ("t_kv_per_sequence_s", roofline.stream_time_s, "s",
-         "bytes_read=kv_bytes_per_sequence bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
-    ])  # fmt: skip
+def _as_a_whole(sheet: Worksheet, model: Model, system: System, asked: Question) -> tuple[Row, ...]:
+    """The blackboard: two FLOP for each active parameter, all weights, all of the cache."""
+    blackboard.write_arithmetic(sheet, model, asked)
+    blackboard.write_traffic(sheet, model, asked)
     if "communication" in asked.refine and system.chips > 1:
-        _communication(sheet, model, system)
+        blackboard.write_communication(sheet, model, system)
+    blackboard.write_memory(sheet, model)
+    sheet.compute("step_s", roofline.pass_time_s, "s", "t_compute_s t_weights_s t_kv_s t_comm_s t_overhead_s",
+                  unmeasured(_WHY_NO_INTERVAL))  # fmt: skip
+    sheet.compute("bytes_read", roofline.bytes_read, "B", "weights_bytes kv_bytes")
+    sheet.compute("t_memory_s", roofline.stream_time_s, "s",
+                  "bytes_read bandwidth_bytes_per_s=system_bandwidth_bytes_per_s")  # fmt: skip
+    blackboard.write_balance(sheet, model)
+    return ()
 
 
-def _kv_traffic(sheet: Worksheet, model: Model) -> None:
-    """Bytes of the cache that a pass moves: as on the blackboard, or group by group where the cache is not plain."""
-    if model.cache_is_plain:
-        sheet.compute_all([
-            ("kv_bytes", roofline.kv_bytes, "B", "batch context_tokens kv_bytes_per_token"),
-            ("kv_bytes_per_sequence", roofline.kv_bytes, "B", "batch=one_sequence context_tokens kv_bytes_per_token"),
-        ])  # fmt: skip
-        return
-    write_read(sheet, model, "context_tokens", "kv_bytes_per_sequence", passed="pass_tokens", written_too=True)
-    sheet.compute("kv_bytes", kv_variants.batch_bytes, "B", "batch sequence_bytes=kv_bytes_per_sequence")
-
-
-def _communication(sheet: Worksheet, model: Model, system: System) -> None:
-    """Replace the blackboard's zero by the exchanges of experts (MoE) or of tensor-parallel slices (dense)."""
-    if system.domains > 1:
-        size = system.domain_chips
-        raise MissingFact(f"the refinement 'communication' covers one scale-up domain; {system.name} has "
-                          f"{system.domains}; ask for {size} chip{'s' * (size > 1)}, or leave it out")  # fmt: skip
-    sheet.drop("t_comm_s")
-    if model.architecture is not None and model.architecture.experts is None:
-        sheet.compute_all([
-            ("activation_bytes", collectives.activation_bytes, "B",
-             "batch pass_tokens hidden_size value_bytes=combine_bytes_per_element"),
-            ("t_comm_s", collectives.tensor_parallel_s, "s",
-             "n_layers activation_bytes n_ranks=chips bandwidth_bytes_per_s=scaleup_bytes_per_s"),
-        ])  # fmt: skip
-        return
-    sheet.compute_all([
-        ("exchanged_bytes_per_token", moe.all_to_all_bytes, "B",
-         "copies_per_token=experts_per_token d_model=expert_input_size dispatch_bytes_per_element "
-         "combine_bytes_per_element"),
-        ("payload_bytes", collectives.expert_payload_bytes, "B",
-         "batch pass_tokens exchanged_bytes_per_token moe_layers n_ranks=chips"),
-    ])  # fmt: skip
-    if system.fabric != "torus":
-        sheet.compute("t_comm_s", collectives.all_to_all_s, "s",
-                      "payload_bytes n_ranks=chips bandwidth_bytes_per_s=scaleup_bytes_per_s")  # fmt: skip
-        return
-    for name, value in (("ring_chips", max(system.torus, default=None)), ("dimensions", len(system.torus) or None)):
-        gap = "" if value else f"no source gave the rings of {system.name}; leave the refinement 'communication' out"
-        sheet.give(Quantity(name, value and float(value), "1", Origin("catalog", system.name, note="torus"), gap))
-    sheet.compute_all([
-        ("link_bytes_per_s", collectives.ring_link_bytes_per_s, "B/s", "scaleup_bytes_per_s dimensions"),
-        ("t_comm_s", collectives.torus_all_to_all_s, "s",
-         "payload_bytes ring_chips link_bandwidth_bytes_per_s=link_bytes_per_s"),
-    ])  # fmt: skip
-
-
-def _memory(sheet: Worksheet, model: Model) -> None:
-    sheet.compute_all([
-        ("stored_weight_bytes", roofline.stored_weight_bytes, "B",
-         "read_params weight_bytes_per_param lookup_params lookup_bytes_per_param"),
-        ("usable_bytes", roofline.usable_bytes, "B", "system_memory_bytes usable_memory_fraction"),
-        ("cached_tokens", roofline.tokens_in_memory, "tokens", "context_tokens pass_tokens"),
-    ])  # fmt: skip
-    if model.cache_is_plain:
-        sheet.compute("sequence_bytes", roofline.sequence_bytes, "B", "cached_tokens kv_bytes_per_token")
+def _by_operator(sheet: Worksheet, model: Model, system: System, asked: Question) -> tuple[Row, ...]:
+    """The same terms as sums over operators, under a layout or shared evenly, and what the refinements add."""
+    share = Sharing(sheet, model, system, asked)
+    work = write_work(share)
+    if share.laid:
+        write_chip_memory(share, work)
     else:
-        write_stored(sheet, model, "cached_tokens", "sequence_bytes")
-    sheet.compute_all([
-        ("needed_bytes", context.needed_memory_bytes, "B",
-         "batch weights_bytes=stored_weight_bytes sequence_bytes"),
-        ("largest_batch", context.capacity_batch, "sequences",
-         "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes sequence_bytes"),
+        blackboard.write_memory(sheet, model)
+    work.rows += write_communication(share)
+    sheet.give(Quantity("t_draft_s", asked.draft.seconds if asked.draft else 0.0, "s",
+                        Origin("equation" if asked.draft else "default", asked.draft.who if asked.draft else "none")))  # fmt: skip
+    sheet.compute("step_s", operators.layout_pass_s, "s", "work_s t_comm_s t_hops_s t_draft_s t_overhead_s",
+                  unmeasured(_WHY_NO_INTERVAL))  # fmt: skip
+    _of_one_sequence(share)
+    blackboard.write_balance(sheet, model)
+    return tuple(work.rows)
+
+
+def _of_one_sequence(share: Sharing) -> None:
+    """Times that grow with the batch, for one sequence; and reading all experts, as large batches do."""
+    share.sheet.compute_all([
+        ("t_compute_per_sequence_s", layout.per_sequence_s, "s", "seconds=t_compute_s batch"),
+        ("t_kv_per_sequence_s", layout.per_sequence_s, "s", "seconds=t_kv_s batch"),
     ])  # fmt: skip
-    _largest_context(sheet, model)
-
-
-def _largest_context(sheet: Worksheet, model: Model) -> None:
-    if model.cache_is_plain:
-        sheet.compute_all([
-            ("new_bytes", roofline.sequence_bytes, "B", "cached_tokens=pass_tokens kv_bytes_per_token"),
-            ("largest_context", context.capacity_context, "tokens",
-             "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes batch kv_bytes_per_token "
-             "fixed_bytes=new_bytes"),
-        ])  # fmt: skip
+    if not share.refined("expert-hits") or not share.ops.banks:
         return
-    sheet.compute("room_per_sequence_bytes", context.share_per_sequence_bytes, "B",
-                  "memory_bytes=usable_bytes weights_bytes=stored_weight_bytes batch")  # fmt: skip
-    write_context_within(sheet, model, "room_per_sequence_bytes", "largest_length", read=False)
-    sheet.compute("largest_context", context.context_before_pass, "tokens", "tokens=largest_length pass_tokens")
-
-
-def _balance(sheet: Worksheet, model: Model) -> None:
-    """Where arithmetic and memory traffic take the same time; all experts count, as they do at such batches."""
-    weights = "t_all_weights_s" if "t_all_weights_s" in sheet else "t_weights_s"
-    if "pass_flop" in sheet:
-        sheet.compute("balance_batch", roofline.balance_batch_of_times, "sequences",
-                      f"t_weights_s={weights} t_compute_per_sequence_s")  # fmt: skip
-        gap = "with attention counted, arithmetic grows with the context too; sweep --context to see the crossing"
-        sheet.give(Quantity("balance_context", None, "tokens", Origin("equation", "none in closed form"), gap))
+    read = "layers_and_head_bytes"
+    if share.laid:
+        share.sheet.compute(read, total, "B", "layers_bytes head_bytes")
     else:
-        sheet.compute(
-            "balance_batch", roofline.balance_batch, "sequences", "ridge read_params active_params pass_tokens"
-        )
-        _balance_context(sheet, model)
-    sheet.compute("balance_batch_with_kv", roofline.balance_batch_with_kv, "sequences",
-                  f"t_weights_s={weights} t_compute_per_sequence_s t_kv_per_sequence_s")  # fmt: skip
+        share.sheet.compute(read, roofline.weights_bytes, "B", "read_params weight_bytes_per_param")
+    share.sheet.compute("t_all_weights_s", roofline.stream_time_s, "s",
+                        f"bytes_read={read} bandwidth_bytes_per_s={share.bandwidth}")  # fmt: skip
 
 
-def _balance_context(sheet: Worksheet, model: Model) -> None:
-    if model.cache_is_plain:
-        sheet.compute("balance_context", roofline.balance_context, "tokens",
-                      "flop_per_sequence=matmul_flop_per_sequence flop_per_s kv_bytes_per_token "
-                      "bandwidth_bytes_per_s")  # fmt: skip
-        return
-    sheet.compute("balance_bytes", context.bytes_in_time, "B",
-                  "seconds=t_compute_per_sequence_s bandwidth_bytes_per_s=system_bandwidth_bytes_per_s")  # fmt: skip
-    write_context_within(
-        sheet, model, "balance_bytes", "balance_context", read=True, state="kv_bytes_per_sequence_state"
-    )
-
-
-def _consequences(sheet: Worksheet, model: Model) -> None:
-    _balance(sheet, model)
-    flop = "pass_flop" if "pass_flop" in sheet else "matmul_flop"
+def _consequences(sheet: Worksheet, asked: Question) -> None:
+    made = "pass_tokens"
+    if asked.draft:
+        made = "made_tokens"
+        said = Origin("user", asked.draft.who)
+        sheet.give(Quantity("draft_tokens", asked.draft.tokens, "tokens", said))
+        sheet.give(Quantity("acceptance", asked.draft.acceptance, "1", said))
+        sheet.compute(made, speculation.tokens_per_pass, "tokens", "acceptance draft_tokens")
+    laid = asked.degrees is not None
+    flop, chips_bandwidth = _useful_flop(sheet, laid), "bandwidth_bytes_per_s" if laid else "system_bandwidth_bytes_per_s"
     sheet.compute_all([
         ("beat_s", throughput.beat_s, "s", "drain_s step_s"),
         ("worst_latency_s", throughput.worst_latency_s, "s", "beat_s step_s"),
-        ("tokens_per_s", throughput.tokens_per_s, "tokens/s", "batch pass_tokens step_s"),
+        ("tokens_per_s", throughput.tokens_per_s, "tokens/s", f"batch pass_tokens={made} step_s"),
         ("tokens_per_s_per_chip", throughput.tokens_per_s_per_chip, "tokens/s", "tokens_per_s chips"),
-        ("tokens_per_s_per_user", throughput.tokens_per_s_per_user, "tokens/s", "pass_tokens step_s"),
+        ("tokens_per_s_per_user", throughput.tokens_per_s_per_user, "tokens/s", f"pass_tokens={made} step_s"),
         ("mfu", throughput.mfu, "1", f"flop={flop} step_s flop_per_s=system_flop_per_s"),
-        ("bytes_read", roofline.bytes_read, "B", "weights_bytes kv_bytes"),
-        ("t_memory_s", roofline.stream_time_s, "s", "bytes_read bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
-        ("mbu", throughput.mbu, "1", "bytes_read step_s bandwidth_bytes_per_s=system_bandwidth_bytes_per_s"),
+        ("mbu", throughput.mbu, "1", f"bytes_read step_s bandwidth_bytes_per_s={chips_bandwidth}"),
         ("cost_per_token_usd", cost.cost_per_token_usd, "USD/token",
-         "step_s price_usd_per_s=system_usd_per_s batch pass_tokens"),
+         f"step_s price_usd_per_s=system_usd_per_s batch pass_tokens={made}"),
     ])  # fmt: skip
 
 
-def _does_not_fit(result: Pass) -> str:
-    """The arithmetic of a refusal, for the smallest point asked, and the nearest things that fit."""
-    value, system = result.sheet.value, result.system
-    weights, usable, share = (value(name) for name in ("stored_weight_bytes", "usable_bytes", "usable_memory_fraction"))
-    head = f"{result.model.name} does not fit on {system.name}"
-    room = f"{system.chips} x {format_si(value('memory_bytes'), 'B')} x {share:g} = {format_si(usable, 'B')}"
-    chip_bytes = value("memory_bytes") * share
-    if weights > usable:
-        return (f"{head}: weights {format_si(weights, 'B')} > {room}; the weights alone need "
-                f"{np.ceil(weights / chip_bytes):,.0f} chips, or a narrower --weight-dtype")  # fmt: skip
-    needed = float(np.min(value("needed_bytes")))
-    batch = float(np.max(value("largest_batch")))
-    tokens = float(np.max(value("largest_context")))
-    smallest = np.unravel_index(int(np.argmin(np.broadcast_to(value("needed_bytes"), result.grid))), result.grid)
-    asked = [float(np.ravel(getattr(result.question, axis))[i]) for axis, i in zip(AXES, smallest, strict=True)]
-    cache = f"{asked[0]:,.0f} x {asked[1] + asked[2]:,.0f} tokens of KV cache {format_si(needed - weights, 'B')}"
-    ways = [f"{batch:,.0f} such sequences"] if batch >= 1 else []
-    ways += [f"{tokens:,.0f} tokens of context"] if tokens >= 1 else []
-    ways += [f"{chips:,.0f} chips"] if (chips := np.ceil(needed / chip_bytes)) <= MOST_CHIPS else []
-    return (f"{head}: weights {format_si(weights, 'B')} + {cache} > {room}; "
-            f"it fits with {', or with '.join(ways) or 'nothing that can be asked for'}")  # fmt: skip
+def _useful_flop(sheet: Worksheet, laid: bool) -> str:
+    """The arithmetic that a model's tokens need, however often a layout repeats some of it."""
+    if not laid:
+        return "pass_flop" if "pass_flop" in sheet else "matmul_flop"
+    sheet.compute("useful_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")
+    return "useful_flop"

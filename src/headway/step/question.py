@@ -20,11 +20,25 @@ from headway.hardware import System, changed_system
 from headway.model.config import changed_config
 from headway.model.model import Model
 from headway.provenance import Origin, Quantity
+from headway.step.layout import DEGREES, Layout
 from headway.units import parse
 
-REFINEMENTS = ("expert-hits", "attention", "communication")
+# What the blackboard leaves out, by name, and what each adds. The first three need no operators.
+REFINED = {
+    "expert-hits": "a small batch does not touch every expert",
+    "attention": "scores and values are arithmetic too",
+    "communication": "exchanges between chips, as far as nothing hides them",
+    "activations": "what operators read and write beside weights and cache",
+    "logits": "the head multiplies only tokens whose successor is asked for",
+    "imbalance": "the busiest expert rank decides",
+    "formats": "each part is multiplied at the rate of its own format",
+    "operators": "operators follow each other: each takes the longer of its own arithmetic and traffic",
+}
+REFINEMENTS = tuple(REFINED)
+PLAIN_REFINEMENTS = REFINEMENTS[:3]
 AXES = ("batch", "context_tokens", "pass_tokens")
-_FIXED = {"one_sequence"}  # on the worksheet, and not to be set
+_FIXED = {"one_sequence", "one_token", "no_width", "sub_batches", "overlap_share", "chunk_tokens",
+          "chunk_context_tokens", *DEGREES}  # on the worksheet, and not to be set
 # Figures of a system that a pass uses, under the names they have on the worksheet.
 _FROM_SYSTEM = ("bandwidth_bytes_per_s", "memory_bytes", "scaleup_bytes_per_s", "rental_usd_per_s")
 _MAY_BE_ZERO = {"t_comm_s", "t_overhead_s", "lookup_params", "kv_bytes_per_token", "rental_usd_per_s",
@@ -41,12 +55,61 @@ class Question:
     pass_tokens: Any = 1
     refine: tuple[str, ...] = ()
     beyond_memory: bool = False
+    # The operators are taken one by one where there is a layout, a refinement that needs them, or a wish to see them.
+    layout: Layout | None = None
+    degrees: Mapping[str, Any] | None = None  # of the layout; arrays where many are asked for at once
+    by_operator: bool = False
+    chunk_tokens: float = 0.0
+    chunk_context_tokens: float = 0.0
+    overlap: float | str = 0.0
+    sends: str = "each"
+    act_dtype: str = ""
+    draft: Draft | None = None
+    handed_over: bool = False
+    aligned: bool = False  # the axes are arrays of one shape, point by point, and no grid
+
+    def __post_init__(self) -> None:
+        """The degrees of a layout."""
+        if self.layout is not None and self.degrees is None:
+            degrees = {name: float(getattr(self.layout, name)) for name in (*DEGREES, "redundant_experts")}
+            object.__setattr__(self, "degrees", degrees)
+
+    @property
+    def detailed(self) -> bool:
+        """Whether the pass is taken apart into operators."""
+        beside = self.chunk_tokens or self.overlap or self.draft or self.act_dtype or self.handed_over
+        return bool(self.by_operator or self.degrees is not None or beside) or any(
+            name not in PLAIN_REFINEMENTS for name in self.refine
+        )
+
+    @property
+    def sub_batches(self) -> int:
+        """Parts of the batch that go through one after the other, each hiding the other's messages."""
+        return 2 if self.overlap == "two-batch" else 1
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the pass verifies drafted tokens."""
+        return self.draft is not None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Speculation: who drafts, how many tokens, and how often one is kept."""
+
+    tokens: float
+    acceptance: float
+    seconds: float | None
+    who: str
 
 
 def given(model: Model, system: System, asked: Question, changes: dict[str, object]) -> list[Quantity]:
     """Every input of the pass with its origin, the user's changes put in their place."""
     asked_for = Origin("user", "the question")
-    shaped = [_along(getattr(asked, axis), position, axis) for position, axis in enumerate(AXES)]
+    shaped = [
+        _checked(getattr(asked, axis), axis) if asked.aligned else _along(getattr(asked, axis), position, axis)
+        for position, axis in enumerate(AXES)
+    ]
     quantities = [
         Quantity(axis, values, "tokens" if axis.endswith("tokens") else "sequences", asked_for)
         for axis, values in zip(AXES, shaped, strict=True)
@@ -57,18 +120,47 @@ def given(model: Model, system: System, asked: Question, changes: dict[str, obje
     quantities.append(system.peak(model.weight_dtype))
     quantities += [system.figure(name) for name in _FROM_SYSTEM]
     quantities += defaults().values()
-    known = {quantity.name for quantity in quantities} - _FIXED
+    of_operators = _of_operators(model, system, {quantity.name for quantity in quantities})
+    known = {quantity.name for quantity in (*quantities, *of_operators)} - _FIXED
     for name in changes:
         if name not in known:
             raise UnknownName("quantity to set", name, known)
+    if asked.detailed:
+        quantities += [*of_operators, *_of_layout(asked)]
     changed = [_as_array(_changed(quantity, changes)) for quantity in quantities]
     _check_parts(changed)
     return changed
 
 
 def changeable(model: Model, system: System) -> list[str]:
-    """Names that `changes` may use: every given quantity of the worksheet."""
-    return [q.name for q in given(model, system, Question(), {}) if q.name not in _FIXED]
+    """Names that `changes` may use: every given quantity of the worksheet, those of the operators among them."""
+    asked = Question(by_operator=True)
+    return [q.name for q in given(model, system, asked, {}) if q.name not in _FIXED]
+
+
+def _of_operators(model: Model, system: System, known: set[str]) -> list[Quantity]:
+    """What only the operators need: the format of each part, links between domains, and the defaults of layouts."""
+    parts = [
+        Quantity(f"{part}_bytes_per_param", stored.bytes_per_param, "B", model.noted(f"{part} in {stored.dtype.name}"))
+        for part, stored in model.storage.items()
+    ]
+    return [one for one in (*parts, *defaults("layout").values()) if one.name not in known]
+
+
+def _of_layout(asked: Question) -> list[Quantity]:
+    """The degrees of the layout, what rides along, and the fixed ones of every pass."""
+    said = Origin("user", f"the layout {asked.layout.text}" if asked.layout else "the layout")
+    fixed = Origin("default", "by definition")
+    rows = [Quantity(name, value, "1", said) for name, value in (asked.degrees or {}).items()]
+    rows += [Quantity("one_token", 1.0, "tokens", fixed), Quantity("no_width", 0.0, "1", fixed)]
+    share = 0.0 if isinstance(asked.overlap, str) else float(asked.overlap)
+    rows += [Quantity("sub_batches", float(asked.sub_batches), "1", Origin("user", "the overlap")),
+             Quantity("overlap_share", share, "1", Origin("user", "the overlap"))]  # fmt: skip
+    if asked.chunk_tokens:
+        told = Origin("user", "the chunk of a prompt that rides along")
+        rows += [Quantity("chunk_tokens", asked.chunk_tokens, "tokens", told),
+                 Quantity("chunk_context_tokens", asked.chunk_context_tokens, "tokens", told)]  # fmt: skip
+    return rows
 
 
 def _as_array(quantity: Quantity) -> Quantity:
@@ -96,6 +188,15 @@ _PARTS = (
     ("experts_per_token", ("n_experts",)),
     ("moe_layers", ("n_layers",)),
 )
+
+
+def _checked(asked: Any, axis: str) -> Any:
+    """An axis of many passes, point by point."""
+    values = np.asarray(asked, dtype=float)
+    least = 0 if axis == "context_tokens" else 1
+    if not np.all(np.isfinite(values)) or np.any(values < least) or np.any(values > LARGEST):
+        raise BadInput(f"{axis} must be from {least} to {LARGEST:g} everywhere")
+    return values
 
 
 def _along(asked: Any, position: int, axis: str) -> Any:

@@ -1,0 +1,68 @@
+"""Why a pass does not fit, with the arithmetic and the nearest things that do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from headway.hardware import MOST_CHIPS
+from headway.step.question import AXES
+from headway.units import format_si
+
+
+def does_not_fit(result: Any) -> str:
+    """The arithmetic of a refusal, for the smallest point asked, and the nearest things that fit."""
+    return _of_chip(result) if "chip_needed_bytes" in result.sheet else _of_system(result)
+
+
+def _of_system(result: Any) -> str:
+    value, system = result.sheet.value, result.system
+    weights, usable, share = (value(name) for name in ("stored_weight_bytes", "usable_bytes", "usable_memory_fraction"))
+    head = f"{result.model.name} does not fit on {system.name}"
+    room = f"{system.chips} x {format_si(value('memory_bytes'), 'B')} x {share:g} = {format_si(usable, 'B')}"
+    chip_bytes = value("memory_bytes") * share
+    if weights > usable:
+        return (f"{head}: weights {format_si(weights, 'B')} > {room}; the weights alone need "
+                f"{np.ceil(weights / chip_bytes):,.0f} chips, or a narrower --weight-dtype")  # fmt: skip
+    needed = float(np.min(value("needed_bytes")))
+    chips = np.ceil(needed / chip_bytes)
+    more = [f"{chips:,.0f} chips"] if chips <= MOST_CHIPS else []
+    cache = f"{_asked(result, 'needed_bytes')} {format_si(needed - weights, 'B')}"
+    return f"{head}: weights {format_si(weights, 'B')} + {cache} > {room}; {_fits_with(result, more)}"
+
+
+def _of_chip(result: Any) -> str:
+    """Of the fullest chip of a layout, part by part."""
+    value, asked = result.sheet.value, result.question
+    text = asked.layout.text if asked.layout else "this layout"
+    head = f"{result.model.name} as {text} does not fit on {result.system.name}"
+    weights, memory = float(np.max(value("chip_weights_bytes"))), value("memory_bytes")
+    needed = np.broadcast_to(value("chip_needed_bytes"), result.grid)
+    place = int(np.argmin(needed))
+    kv, moved = (float(np.broadcast_to(value(name), result.grid).ravel()[place])
+                 for name in ("chip_kv_bytes", "chip_activation_bytes"))  # fmt: skip
+    rest = float(needed.ravel()[place]) - weights - kv - moved
+    sums = (f"weights {format_si(weights, 'B')} + {_asked(result, 'chip_needed_bytes')} {format_si(kv, 'B')} + "
+            f"activations {format_si(moved, 'B')} + runtime and buffers {format_si(rest, 'B')} > "
+            f"{format_si(memory, 'B')} of a chip")  # fmt: skip
+    if weights + rest > memory:
+        return f"{head}: {sums}; the weights alone are too many: more tp, pp or ep, or a narrower --weight-dtype"
+    return f"{head}: {sums}; {_fits_with(result, [])}"
+
+
+def _asked(result: Any, needed: str) -> str:
+    """The smallest point that was asked for."""
+    all_needed = np.broadcast_to(result.sheet.value(needed), result.grid)
+    smallest = np.unravel_index(int(np.argmin(all_needed)), result.grid)
+    batch, context, passed = (
+        float(np.ravel(getattr(result.question, axis))[i]) for axis, i in zip(AXES, smallest, strict=True)
+    )
+    return f"{batch:,.0f} x {context + passed:,.0f} tokens of KV cache"
+
+
+def _fits_with(result: Any, more: list[str]) -> str:
+    batch, tokens = (float(np.max(result.sheet.value(name))) for name in ("largest_batch", "largest_context"))
+    ways = [f"{batch:,.0f} such sequences"] if batch >= 1 else []
+    ways += [f"{tokens:,.0f} tokens of context"] if tokens >= 1 else []
+    return f"it fits with {', or with '.join([*ways, *more]) or 'nothing that can be asked for'}"

@@ -17,6 +17,7 @@ import numpy as np
 
 from headway.errors import BadInput, shown
 from headway.figures import DRAWN_UNITS, Curve, Panel, plain
+from headway.figures.scatter import Scatter
 from headway.units import format_si
 
 FORMATS = (".svg", ".png", ".html")
@@ -35,6 +36,9 @@ _STYLES = {
     "family2": ("#D55E00", (0, (4, 1.5, 1, 1.5))),
     "family3": ("#009E73", (0, (1, 1.2))),
 }
+# Of groups of points: a colour and a shape of its own for each, in the same order.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222", "#8A6D00")
+_SHAPES = "osD^vP*Xp<>h"
 _MARK = {"color": "#777777", "linewidth": 1, "linestyle": (0, (1, 3)), "zorder": 1.5}
 _SMALL = {"fontsize": 8.5, "color": "#444444"}
 
@@ -58,8 +62,10 @@ def _matplotlib() -> Any:
     return Figure
 
 
-def draw(panels: Sequence[Panel], title: str, target: Path, *, caption: str = "", head: str = "", notes: str = "",
-         table: str = "") -> None:  # fmt: skip
+def draw(
+    panels: Sequence[Panel | Scatter], title: str, target: Path, *, caption: str = "", head: str = "", notes: str = "",
+    table: str = "",
+) -> None:  # fmt: skip
     """Draw panels side by side into a file, the caption in small type under the title.
 
     HTML has the head, plain text, above the picture, and the table and the notes under it.
@@ -74,7 +80,7 @@ def draw(panels: Sequence[Panel], title: str, target: Path, *, caption: str = ""
         raise BadInput(f"cannot write {shown(str(target))}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _image(panels: Sequence[Panel], words: tuple[str, str], form: str) -> bytes:
+def _image(panels: Sequence[Panel | Scatter], words: tuple[str, str], form: str) -> bytes:
     import matplotlib as mpl  # noqa: PLC0415
 
     look: Any = {
@@ -85,7 +91,7 @@ def _image(panels: Sequence[Panel], words: tuple[str, str], form: str) -> bytes:
         figure = _matplotlib()(layout="constrained")
         _set_title(figure, words, len(panels))
         for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _draw_panel(axes, panel)
+            _draw_scatter(axes, panel) if isinstance(panel, Scatter) else _draw_panel(axes, panel)
         _add_legend(figure)
         out = io.BytesIO()
         figure.savefig(out, format=form, dpi=144, metadata={"Date": None} if form == "svg" else None)
@@ -100,6 +106,7 @@ def _add_legend(figure: Any) -> None:
         return
     lines, names = figure.axes[-1].get_legend_handles_labels()
     columns = len(names) if len(figure.axes) > 1 else 3
+    columns = min(columns, 6) if len(names) <= 6 else 5
     figure.legend(lines, names, loc="outside lower center", ncols=columns, fontsize=9.5)
 
 
@@ -129,6 +136,22 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     axes.grid(visible=True, which="major", linewidth=0.5, alpha=0.35)
     _shade(axes, panel)
     _draw_marks(axes, panel, scale)
+
+
+def _draw_scatter(axes: Any, chart: Scatter) -> None:
+    """Points over two logarithmic axes of one unit, and the line on which both are equal."""
+    scale, unit = DRAWN_UNITS.get(chart.unit, (1.0, chart.unit))
+    limits = [limit * scale for limit in chart.limits()]
+    axes.plot(limits, limits, **(_MARK | {"linestyle": "solid"}))
+    for i, (name, points) in enumerate(chart.groups.items()):
+        x, y = (np.array([point[side] for point in points]) * scale for side in (0, 1))
+        axes.scatter(x, y, s=9, marker=_SHAPES[i % len(_SHAPES)], color=_COLOURS[i % len(_COLOURS)], alpha=0.55,
+                     linewidths=0, label=name, zorder=3, rasterized=True)  # fmt: skip
+    axes.set(xscale="log", yscale="log", title=chart.title, xlim=limits, ylim=limits,
+             xlabel=f"{chart.x_label} [{unit}]", ylabel=f"{chart.y_label} [{unit}]")  # fmt: skip
+    for along in (axes.xaxis, axes.yaxis):
+        _set_ticks(along, linear=False)
+    axes.grid(visible=True, which="major", linewidth=0.5, alpha=0.35)
 
 
 def _draw_curve(axes: Any, x: Any, curve: Curve, scale: float) -> None:
@@ -228,7 +251,7 @@ pre { overflow-x: auto; font-size: 13px; }
 """
 
 
-def _page(panels: Sequence[Panel], words: tuple[str, str], head: str, notes: str, table: str) -> str:
+def _page(panels: Sequence[Panel | Scatter], words: tuple[str, str], head: str, notes: str, table: str) -> str:
     svg = _image(panels, words, "svg").decode("utf-8")
     title = html.escape(words[0])
     told = html.escape(". ".join(filter(None, (words[0], *(panel.title for panel in panels), words[1]))))

@@ -21,6 +21,7 @@ COMMANDS = {
     "catalog": ("headway.cli.catalog", "chips, systems and memory tiers, every figure with its source"),
     "equation": ("headway.cli.equation", "the equations behind every answer: list, show, put numbers in"),
     "claims": ("headway.cli.claims", "what others said of all this, recomputed: is it true?"),
+    "validate": ("headway.cli.validate", "measured rows, predicted and scored: how far off is it?"),
     "ui": ("headway.cli.ui", "live blackboards in a browser: batch, context, pass length, generations"),
     "demo": ("headway.cli.demo", "the main job on DeepSeek-V3 and a GB200 NVL72, with a picture"),
 }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import floats, integers, sampled_from
 
-from headway.equations import collectives, moe, topology
+from headway.equations import collectives, fabrics, moe
 from headway.errors import MissingFact
 from headway.explanation import step
 from headway.hardware import changed_system, load_system
@@ -309,5 +309,5 @@ def test_a_forwarded_exchange_of_tori_waits_for_hops_and_rail():
     hit = moe.distinct_ranks_hit(256, 2, 8)
     assert slow == pytest.approx(0.5 * 128 * float(hit) * 7168 * 2 / 6.25e9)
     link = collectives.ring_link_bytes_per_s(sheet.value("scaleup_bytes_per_s"), 3)
-    whole = topology.torus_longest_ring(4096, 16, 16, 16, 2)
+    whole = fabrics.torus_longest_ring(4096, 16, 16, 16, 2)
     assert fast == pytest.approx(float(collectives.torus_all_to_all_s(128 * 8 * 7168 * 2, whole, link)))

@@ -30,7 +30,7 @@ from headway import catalog
 from headway.cli import main
 from headway.errors import BadInput, HeadwayError
 from headway.generations import generations
-from headway.step.question import REFINEMENTS
+from headway.step.question import PLAIN_REFINEMENTS
 from headway.uncertainty import LogError
 from headway.units import format_si
 from headway.web.drawn import step_below
@@ -90,7 +90,7 @@ states = st.builds(
     batch=st.integers(1, 2**20).map(float),
     context_tokens=st.integers(0, 10**8).map(float),
     prompt_tokens=st.integers(1, 10**6).map(float),
-    refine=st.sets(st.sampled_from(REFINEMENTS)).map(lambda chosen: tuple(n for n in REFINEMENTS if n in chosen)),
+    refine=st.sets(st.sampled_from(PLAIN_REFINEMENTS)).map(lambda chosen: tuple(n for n in PLAIN_REFINEMENTS if n in chosen)),
     terms=st.booleans(),
     techniques=st.sets(st.sampled_from(technique_names()), max_size=3).map(
         lambda chosen: tuple(n for n in technique_names() if n in chosen)

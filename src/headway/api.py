@@ -11,7 +11,9 @@ from headway.errors import BadInput
 from headway.hardware import System, load_system
 from headway.model.config import load_model
 from headway.model.model import Model
+from headway.step.drafting import MTP, drafted
 from headway.step.first_order import Pass, evaluate
+from headway.step.layout import Layout, read_layout
 from headway.step.question import Question, read_refinements, settle
 
 
@@ -26,8 +28,20 @@ def roofline(
     price: str | float | None = None,
     beyond_memory: bool = False,
     changes: Mapping[str, object] | None = None,
+    layout: str | Layout | None = None,
+    terms: bool = False,
+    chunk_tokens: float = 0,
+    chunk_context: float = 0,
+    overlap: str | float = 0.0,
+    sends: str = "each",
+    domains_per_token: int = 0,
+    act_dtype: str = "",
+    draft: str | Path | Model | None = None,
+    draft_tokens: float | None = None,
+    acceptance: float | None = None,
+    disaggregated: bool = False,
 ) -> Pass:
-    """The first-order pass of a model on a system, over batch, context and pass length.
+    """The pass of a model on a system, over batch, context and pass length.
 
     Numbers or one-dimensional arrays: `batch` in sequences, `context` and `pass_tokens` in tokens. The result's
     quantities are attributes in SI units, arrays of shape (batch, context, pass length) as far as they vary, masked
@@ -35,17 +49,39 @@ def roofline(
     "$2/h" or USD per second. `changes` replace inputs by name: of the pass (`{"bandwidth_bytes_per_s": 10e12}`), of
     the chip (`fp8_flop_per_s`), or of the config (`num_hidden_layers`).
 
-    Raises `headway.BadInput` (unknown names, impossible numbers, missing figures), `headway.Infeasible` (nothing fits).
-    Equations: `headway.equations.roofline`, after the lecture of 2026-04-29.
+    A `layout` ("tp8", "tp1 dp64 ep64") deals the pass out; without one all chips share it evenly. `terms` takes it
+    apart into operators (`rows` of the result). On each data-parallel rank `chunk_tokens` of a prompt, of which
+    `chunk_context` are cached, may ride along. `overlap` is "two-batch" or the share of communication that is hidden;
+    `sends` "each" (every expert's copy travels alone) or "domain" (one for each scale-up domain, of
+    which routing may let a token reach at most `domains_per_token`). `draft` is "mtp" or a
+    model that drafts `draft_tokens`, of which each is kept with probability `acceptance`. `disaggregated` hands the
+    cache over to other chips (`first_token_s`).
+
+    Raises `headway.BadInput` (unknown names, impossible numbers, missing figures), `headway.Infeasible` (nothing fits,
+    or no engine can run the layout). Equations: `headway.equations.roofline`, after the lecture of 2026-04-29, and
+    `headway.equations.operators` and `.layout`.
     """
     wanted = dict(changes or {})
     if price is not None:
         if "rental_usd_per_s" in wanted:
             raise BadInput("give a price or a change of rental_usd_per_s, not both")
         wanted["rental_usd_per_s"] = price
-    question = Question(batch, context, pass_tokens, read_refinements(refine), beyond_memory)
-    given_model = model if isinstance(model, Model) else load_model(model)
-    given_system = on if isinstance(on, System) else load_system(on)
+    given_model, given_system = _model(model), on if isinstance(on, System) else load_system(on)
+    question = Question(
+        batch, context, pass_tokens, read_refinements(refine), beyond_memory,
+        layout=read_layout(layout) if isinstance(layout, str) else layout, by_operator=terms,
+        chunk_tokens=chunk_tokens, chunk_context_tokens=chunk_context, overlap=overlap, sends=sends,
+        domains_per_token=domains_per_token,        act_dtype=act_dtype, handed_over=disaggregated,
+    )  # fmt: skip
     settled_model, settled_system, rest = settle(given_model, given_system, wanted)
+    if draft is not None:
+        drafter = draft if draft == MTP else _model(draft)
+        question = drafted(settled_model, settled_system, question, rest, drafter, draft_tokens, acceptance)
+    elif draft_tokens is not None or acceptance is not None:
+        raise BadInput("drafted tokens and their acceptance need a draft: mtp, or a model")
     result = evaluate(settled_model, settled_system, question, rest)
     return replace(result, asked_changes=tuple(name for name in wanted if name not in given_model.config))
+
+
+def _model(model: str | Path | Model) -> Model:
+    return model if isinstance(model, Model) else load_model(model)

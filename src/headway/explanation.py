@@ -137,6 +137,8 @@ def step(cell: Cell, sheet: Worksheet, index: tuple[int, ...] = ()) -> Step:
     if quantity.value is None:
         return Step(quantity.name, "", "", "", stated.summary, stated.source, quantity.gap)
     *before, last = stated.formulas
+    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cell.equation).parameters.values()):
+        last = " + ".join(cell.arguments)  # a sum of as many parts as there are
     formula = last.split(" = ", 1)[-1] + "".join(f", where {one}" for one in before)
     numbers = {a: _text(sheet[name], index) for a, name in cell.arguments.items()} | _defaults(cell)
     return Step(quantity.name, _substitute(formula, cell.arguments), _substitute(formula, numbers),

@@ -13,7 +13,7 @@ from headway.units import format_si
 
 # What takes most of the time, in words.
 BOUND = {"weights": "reading weights", "kv": "reading KV cache", "compute": "arithmetic",
-         "communication": "communication", "overhead": "overhead"}  # fmt: skip
+         "activations": "moving activations", "communication": "communication", "overhead": "overhead"}  # fmt: skip
 
 
 def title(result: Pass) -> str:
@@ -93,7 +93,9 @@ def assumed(result: Pass, *, options: bool = True) -> list[str]:
         "; ".join(filter(None, (f"{model.stored_as()}{kv}", rate, flop.origin.note.split(";")[0]))),
         "1 multiply-add = 2 FLOP; dense peaks and data-sheet rates, without efficiency; links count one way; tokens/s "
         "are of the whole system",
+        _laid_out(result) if result.question.degrees else
         f"{float(np.max(sheet.value('usable_memory_fraction'))):.0%} of memory usable; {_together(system)}",
+        *_beside(result),
     ]  # fmt: skip
     if price.value is not None:
         note = f" ({price.origin.note})" if price.origin.note else ""
@@ -113,6 +115,37 @@ def assumed(result: Pass, *, options: bool = True) -> list[str]:
         lines.append(f"left out: {left_out}")
     lines += [f"{'--set ' * options}{name} changes nothing here" for name in result.without_effect]
     lines.append(f"no error bar: {result.interval_reason('step_s')}")
+    return lines
+
+
+def _laid_out(result: Pass) -> str:
+    """How a layout deals the pass out, and what of a chip's memory is not for the model."""
+    value, system = result.sheet.value, result.system
+    used = int(np.max(value("layout_chips")))
+    idle = f", {system.chips - used:,} idle" if used < system.chips else ""
+    reserve = format_si(float(np.max(value("runtime_reserve_bytes"))), "B")
+    text = result.question.layout.text if result.question.layout else "laid out"
+    return f"laid out as {text} on {used:,} chips{idle}; of a chip's memory {reserve} are the runtime's"
+
+
+def _beside(result: Pass) -> list[str]:
+    """What rides along, hides and drafts."""
+    asked, lines = result.question, []
+    if asked.chunk_tokens:
+        cached = f" after {asked.chunk_context_tokens:,.0f} cached" if asked.chunk_context_tokens else ""
+        lines.append(f"{asked.chunk_tokens:,.0f} tokens of a prompt{cached} ride along on each data-parallel rank; "
+                     "tokens/s and cost are of the decoded ones")  # fmt: skip
+    if asked.overlap:
+        hidden = "two halves of the batch hide each other's messages" if asked.sub_batches > 1 else (
+            f"{float(asked.overlap):.0%} of communication is hidden")  # fmt: skip
+        lines.append(hidden)
+    if asked.draft:
+        made = float(result.sheet.value("made_tokens"))
+        lines.append(f"before each pass {asked.draft.who} draft what it verifies; each token is kept with probability "
+                     f"{asked.draft.acceptance:g}: {made:.3g} tokens a pass")  # fmt: skip
+    if asked.handed_over:
+        handed = float(np.min(result.sheet.value("t_handover_s")))
+        lines.append(f"the cache is handed over to chips that decode in {format_si(handed, 's')}")
     return lines
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headway.cli.output import has_null, plain, table, thinned, wrapped
+from headway.cli.terms_text import terms_as_json, terms_as_text
 from headway.cli.textplot import text_plot
 from headway.explanation import explain as derivation
 from headway.explanation import origin_text
@@ -22,6 +23,8 @@ _PASS_LEVEL = (
     "t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s", "t_overhead_s", "step_s", "mfu", "mbu", "beat_s",
     "worst_latency_s", "tokens_per_s", "tokens_per_s_per_chip", "tokens_per_s_per_user",
 )  # fmt: skip
+_LAYOUT_LEVEL = ("t_activations_s", "t_hops_s", "t_draft_s", "comm_s", "t_handover_s", "first_token_s", "made_tokens",
+                 "chip_needed_bytes", "chip_weights_bytes", "chip_kv_bytes", "chip_activation_bytes")  # fmt: skip
 _MACHINE_LEVEL = ("ridge", "balance_batch", "balance_batch_with_kv", "balance_context", "drain_s", "largest_batch",
                   "largest_context")  # fmt: skip
 _MEMORY_BOUND = "memory-bound at every batch: one sequence's KV takes longer to read than its arithmetic takes"
@@ -52,11 +55,28 @@ def as_json(result: Pass, *, explain: bool) -> dict[str, Any]:
         factor = 1e6 if name == "cost_per_mtok_usd" else 1.0
         bounds = None if interval is None else [_squeezed(result, b * factor, shape) for b in interval]
         _put(out, f"{name}_interval", bounds, result.interval_reason(cell))
+    out |= _of_layout(result, shape)
     out["left_out"] = result.left_out
     out["assumptions"] = assumed(result)
     out["inputs"] = _inputs(result)
     if explain:
         out["explanation"] = derivation(result, at=result.point(result.best)).splitlines()
+    return out
+
+
+def _of_layout(result: Pass, shape: list[int]) -> dict[str, Any]:
+    """What only a pass that was taken apart has: its layout, further terms, a chip's memory, and the operators."""
+    if not result.rows:
+        return {}
+    out: dict[str, Any] = {"layout": result.question.layout.text if result.question.layout else None}
+    if out["layout"] is None:
+        out["layout_reason"] = "all chips share the pass evenly"
+    for name in _LAYOUT_LEVEL:
+        if name in result.sheet:
+            _put(out, name, _squeezed(result, result.value(name), shape), _reason(result, name))
+    if result.question.by_operator:
+        out["terms_at"] = {_KEYS[axis]: value for axis, value in result.point(result.best).items()}
+        out["terms"] = terms_as_json(result)
     return out
 
 
@@ -128,6 +148,8 @@ def head(result: Pass) -> str:
 def as_text(result: Pass, *, explain: bool, chart: bool) -> str:
     """The answer first, then why, the table, and what it rests on."""
     parts = [head(result), "", numbers(result)]
+    if result.question.by_operator:
+        parts += ["", terms_as_text(result)]
     if chart and varying_axes(result):
         for panel in roofline_panels(result):
             parts += ["", text_plot(panel)]
@@ -143,7 +165,7 @@ def numbers(result: Pass, most: int = 24) -> str:
     count = math.prod(result.grid)
     rows = [_row(result, index) for index in (np.unravel_index(i, result.grid) for i in thinned(count, most))]
     empty = {i for i, column in enumerate(zip(*rows, strict=True)) if set(column) <= {"0", ""}}
-    drop = {i for i in empty if _HEADER[i] in ("comm ms", "other ms")} | (
+    drop = {i for i in empty if _HEADER[i] in ("moved ms", "comm ms", "other ms")} | (
         {2} if {row[2] for row in rows} == {"1"} else set()
     )
     keep = [i for i in range(len(_HEADER)) if i not in drop]
@@ -151,8 +173,11 @@ def numbers(result: Pass, most: int = 24) -> str:
     return shown + (f"\n({count:,} points, {len(rows)} shown; --json has them all)" if count > len(rows) else "")
 
 
-_HEADER = ("batch", "context", "pass", "compute ms", "weights ms", "KV ms", "comm ms", "other ms", "step ms",
-           "tokens/s", "MFU %", "$/Mtok", "bound")  # fmt: skip
+_HEADER = ("batch", "context", "pass", "compute ms", "weights ms", "KV ms", "moved ms", "comm ms", "other ms",
+           "step ms", "tokens/s", "MFU %", "$/Mtok", "bound")  # fmt: skip
+# The columns of times, each with the terms that it adds up.
+_TIMES = (("t_compute_s",), ("t_weights_s",), ("t_kv_s",), ("t_activations_s",), ("t_comm_s", "t_hops_s"),
+          ("t_overhead_s", "t_draft_s"), ("step_s",))  # fmt: skip
 
 
 def _row(result: Pass, index: Any) -> list[str]:
@@ -160,10 +185,9 @@ def _row(result: Pass, index: Any) -> list[str]:
     fits = bool(np.broadcast_to(result.fits, result.grid)[index])
     asked = [f"{value_at(result, axis, index):,.0f}" for axis in AXES]
     if not fits and not result.question.beyond_memory:
-        return [*asked, *[""] * 9, "does not fit"]
+        return [*asked, *[""] * 10, "does not fit"]
     times = [
-        _number(value_at(result, name, index) * 1e3)
-        for name in ("t_compute_s", "t_weights_s", "t_kv_s", "t_comm_s", "t_overhead_s", "step_s")
+        _number(sum(value_at(result, name, index) for name in names if name in result.sheet) * 1e3) for names in _TIMES
     ]
     priced = result.sheet.value("cost_per_token_usd") is not None
     money = _number(value_at(result, "cost_per_token_usd", index) * 1e6) if priced else "unknown"

@@ -4,7 +4,8 @@ What is dealt out comes in whole pieces (sequences, heads, experts, layers), so 
 chip decides. A layout that divides evenly gives the plain quotients of the blackboard.
 
 The sources: M. Shoeybi et al. 2019, Megatron-LM, arXiv 1909.08053 (tensor and pipeline); DeepSeek-V3, arXiv 2412.19437
-(experts, attention data-parallel); R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapter times).
+(experts, attention data-parallel); R. Pope with D. Patel, blackboard lecture of 2026-04-29 (cited by its chapters'
+times).
 """
 
 from __future__ import annotations

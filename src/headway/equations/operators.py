@@ -238,4 +238,3 @@ def layout_pass_s(
     0.013000000000000001
     """
     return work_s + t_comm_s + t_hops_s + t_draft_s + t_overhead_s
-

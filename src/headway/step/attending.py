@@ -91,7 +91,8 @@ class _Riders:
                                  f"batch={self.batch} context_tokens={self.context} "
                                  f"expansion_flop_per_token={own}_expansion_flop_per_token")  # fmt: skip
         self.share.sheet.compute(name, attention.cheaper_attention_flop, "FLOP",
-                                 f"latent_flop={latent} expanded_flop={expanded} expansion_flop={expansion}")  # fmt: skip
+                                 f"latent_flop={latent} expanded_flop={expanded} "
+                                 f"expansion_flop={expansion}")  # fmt: skip
         return name
 
     def _pairs(self, name: str, pair: str) -> str:

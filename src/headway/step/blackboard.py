@@ -16,6 +16,7 @@ from headway.step.question import Question
 
 
 def write_arithmetic(sheet: Worksheet, model: Model, asked: Question) -> None:
+    """Two FLOP for each active parameter and token, and attention if asked; its time on the whole system."""
     flop, of_one = (_flop(sheet, model, asked, *of) for of in (("batch", ""), ("one_sequence", "_per_sequence")))
     sheet.compute_all([
         ("t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s=system_flop_per_s"),
@@ -36,6 +37,7 @@ def _flop(sheet: Worksheet, model: Model, asked: Question, batch: str, suffix: s
 
 
 def write_traffic(sheet: Worksheet, model: Model, asked: Question) -> None:
+    """All weights, or of the experts those that are hit; and all of the cache."""
     read = "read_params"
     if "expert-hits" in asked.refine and (model.architecture is None or model.architecture.experts is not None):
         sheet.compute_all([
@@ -114,6 +116,7 @@ def write_communication(sheet: Worksheet, model: Model, system: System) -> None:
 
 
 def write_memory(sheet: Worksheet, model: Model) -> None:
+    """Weights and cache of the whole system, and how much of the cache there is room for."""
     sheet.compute_all([
         ("stored_weight_bytes", roofline.stored_weight_bytes, "B",
          "read_params weight_bytes_per_param lookup_params lookup_bytes_per_param"),

@@ -1,15 +1,16 @@
 """What chips of a layout send each other in a pass, on the worksheet: which collectives, how often, and who waits.
 
-Tensor-parallel chips sum up the results of every block; ranks with sequences of their own send tokens to the experts and
-get them back; context ranks exchange keys and values, or queries and results, whichever is less; stages hand on.
+Tensor-parallel chips sum up the results of every block; ranks with sequences of their own send tokens to the
+experts and get them back; context ranks exchange keys and values, or queries and results, whichever is less; stages
+hand on.
 """
 
 from __future__ import annotations
 
 import math
 
-from headway.equations import operators
 from headway.equations import layout as sharing
+from headway.equations import operators
 from headway.equations._total import total
 from headway.errors import BadInput
 from headway.provenance import Origin, Quantity
@@ -37,8 +38,6 @@ def write_communication(share: Sharing) -> list[Row]:
         ("t_comm_s", operators.waited_for_s, "s", "comm_s work_s sub_batches overlap_share"),
         ("t_hops_s", total, "s", "no_comm_s hops_s"),
     ])  # fmt: skip
-    if share.asked.handed_over:
-        _handover(share)
     return rows
 
 
@@ -138,9 +137,9 @@ def _experts(share: Sharing, bank: Bank) -> list[Row]:
         write_group(sheet, "experts", "expert_parallel", "expert_ways")
         write_group(sheet, "stage", "stage_chips", "one_chip")
         _element(share)
-        if share.asked.sends == "domain":
-            share_limit = "domains_per_token" if "domains_per_token" in sheet else ""
-            write_domains_hit(sheet, "domains_hit", "experts", limit=share_limit)
+    if share.asked.sends == "domain":
+        write_domains_hit(sheet, f"domains_hit{mark}", "experts", n_experts=f"n_experts{mark}",
+                          experts_per_token=f"experts_per_token{mark}", limit=_limit(share))  # fmt: skip
     times = _times(share, f"experts{mark}", bank.layers)
     for name, when in ((f"exchange{mark}_times", "exchanging"), (f"gathered{mark}_times", "gathering")):
         sheet.compute(name, operators.product, "1", f"first_share={times} second_share={when}")
@@ -150,11 +149,21 @@ def _experts(share: Sharing, bank: Bank) -> list[Row]:
         write_expert_exchange(
             sheet, f"{way}{mark}", tokens="sender_tokens", copies=f"experts_per_token{mark}",
             width=f"expert_width{mark}", value_bytes=size, group="experts", times=f"exchange{mark}_times",
-            domains="domains_hit" if share.asked.sends == "domain" else "",
+            domains=f"domains_hit{mark}" if share.asked.sends == "domain" else "",
         )  # fmt: skip
         made.append(Row(f"{way}{mark}", f"{way} of tokens, {bank.layers} layers", "experts", bank.layers,
                         "sender_tokens", comm=f"{way}{mark}"))  # fmt: skip
     return made + _gathered(share, bank, mark)
+
+
+def _limit(share: Sharing) -> str:
+    """The most domains that routing lets a token reach, where the question says so."""
+    if not share.asked.domains_per_token:
+        return ""
+    if "domains_per_token" not in share.sheet:
+        said = Origin("user", "node-limited routing")
+        share.sheet.give(Quantity("domains_per_token", float(share.asked.domains_per_token), "ranks", said))
+    return "domains_per_token"
 
 
 def _gathered(share: Sharing, bank: Bank, mark: str) -> list[Row]:
@@ -174,7 +183,7 @@ def _gathered(share: Sharing, bank: Bank, mark: str) -> list[Row]:
 
 
 def _element(share: Sharing) -> None:
-    """Bytes of a number that is dispatched, scales included: of experts in fp8 or less as they multiply it, else whole."""
+    """Bytes of a number that is dispatched: of experts in fp8 or less with its scales, else as it is."""
     sheet = share.sheet
     sheet.compute("stage_sub_tokens", sharing.sub_batch_tokens, "tokens", f"tokens={share.stage_tokens} sub_batches")
     narrow = math.floor(share.model.storage["routed_experts"].dtype.bytes_per_number) <= 1
@@ -184,16 +193,17 @@ def _element(share: Sharing) -> None:
 
 def _stages(share: Sharing) -> Row:
     """Hidden states from stage to stage, and the token back."""
-    write_collective(share.sheet, "point_to_point", "hops", payload="hidden_bytes", group="stages", times="sub_batches")
+    share.sheet.compute("hops_times", sharing.repeats, "1", "count=pipeline_parallel fill=whole sub_batches")
+    write_collective(share.sheet, "point_to_point", "hops", payload="hidden_bytes", group="stages", times="hops_times")
     return Row("hops", "from stage to stage", "stages", 1, share.tokens, comm="hops")
 
 
-def _handover(share: Sharing) -> None:
-    """The cache of a prefill on its way to the chips that decode."""
+def write_handover(share: Sharing) -> None:
+    """The cache of a prefill on its way to the chips that decode, once the pass is over."""
+    if "scaleout_bytes_per_s" not in share.sheet:
+        write_links(share.sheet, share.system)
     share.sheet.compute_all([
         ("t_handover_s", sharing.handover_s, "s",
          "kv_bytes=chip_kv_bytes bandwidth_bytes_per_s=scaleout_bytes_per_s latency_s=scaleout_latency_s"),
         ("first_token_s", sharing.first_token_s, "s", "step_s handover_s=t_handover_s"),
     ])  # fmt: skip
-
-

@@ -26,7 +26,7 @@ from headway.hardware import System
 from headway.model.model import Model
 from headway.provenance import Origin, Quantity, Worksheet
 from headway.step import blackboard
-from headway.step.exchanging import write_communication
+from headway.step.exchanging import write_communication, write_handover
 from headway.step.layout import check_layout
 from headway.step.memory import write_chip_memory
 from headway.step.question import AXES, REFINEMENTS, Question, given
@@ -35,7 +35,7 @@ from headway.step.sharing import Sharing
 from headway.step.work import Row, write_work
 from headway.uncertainty import DEFAULT_LEVEL, unmeasured
 
-_WHY_NO_INTERVAL = "no error of the first-order pass has been measured yet; the operator model brings it"
+_WHY_NO_INTERVAL = "the error of such bounds is scored (headway validate), but not yet told apart by causes"
 
 
 @dataclass(frozen=True)
@@ -240,10 +240,13 @@ def _by_operator(sheet: Worksheet, model: Model, system: System, asked: Question
     else:
         blackboard.write_memory(sheet, model)
     work.rows += write_communication(share)
-    sheet.give(Quantity("t_draft_s", asked.draft.seconds if asked.draft else 0.0, "s",
-                        Origin("equation" if asked.draft else "default", asked.draft.who if asked.draft else "none")))  # fmt: skip
+    drafted = asked.draft
+    said = Origin("equation", drafted.who) if drafted else Origin("default", "nothing is drafted")
+    sheet.give(Quantity("t_draft_s", drafted.seconds if drafted else 0.0, "s", said))
     sheet.compute("step_s", operators.layout_pass_s, "s", "work_s t_comm_s t_hops_s t_draft_s t_overhead_s",
                   unmeasured(_WHY_NO_INTERVAL))  # fmt: skip
+    if asked.handed_over:
+        write_handover(share)
     _of_one_sequence(share)
     blackboard.write_balance(sheet, model)
     return tuple(work.rows)
@@ -275,7 +278,10 @@ def _consequences(sheet: Worksheet, asked: Question) -> None:
         sheet.give(Quantity("acceptance", asked.draft.acceptance, "1", said))
         sheet.compute(made, speculation.tokens_per_pass, "tokens", "acceptance draft_tokens")
     laid = asked.degrees is not None
-    flop, chips_bandwidth = _useful_flop(sheet, laid), "bandwidth_bytes_per_s" if laid else "system_bandwidth_bytes_per_s"
+    flop, chips_bandwidth = (
+        _useful_flop(sheet, laid),
+        "bandwidth_bytes_per_s" if laid else "system_bandwidth_bytes_per_s",
+    )
     sheet.compute_all([
         ("beat_s", throughput.beat_s, "s", "drain_s step_s"),
         ("worst_latency_s", throughput.worst_latency_s, "s", "beat_s step_s"),

@@ -4,8 +4,8 @@ A stage has `tensor_parallel x context_parallel x data_parallel` chips, numbered
 other. Attention and dense blocks are cut over the tensor-parallel chips and repeated over the others; whole experts are
 dealt to `expert_parallel` ranks of the stage, and each is cut over the chips that are left.
 
-What must divide is what the engines demand (vLLM, SGLang, TensorRT-LLM, Megatron-LM; read 2026-11-20, see docs/layouts.md).
-Experts and layers need not divide: the fullest rank decides. KV heads that do not go round are copied.
+What must divide is what the engines demand (vLLM, SGLang, TensorRT-LLM; read 2026-11-20, see docs/layouts.md). Experts
+and layers need not divide: the fullest rank decides. KV heads that do not go round are copied.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ def refusal(model: Model, chips: int, layout: Layout) -> str:
     if layout.pipeline_parallel > model.architecture.n_layers:
         return f"it has {model.architecture.n_layers} layers for {layout.pipeline_parallel} stages"
     blocks = [block for run in model.architecture.layers for block in run.blocks]
-    checks = [_experts(model, layout), *(_pieces(block, layout) for block in dict.fromkeys(blocks))]
-    return next((reason for reason in checks if reason), "")
+    if reason := _experts(model, layout):
+        return reason
+    return next((reason for block in dict.fromkeys(blocks) if (reason := _pieces(block, layout))), "")
 
 
 def _experts(model: Model, layout: Layout) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from headway.errors import BadInput
-from headway.hardware import System
+from headway.errors import BadInput, UnknownName, shown
+from headway.hardware import MOST_CHIPS, System
 from headway.model.model import Model
-from headway.provenance import LazyWorksheet
+from headway.provenance import LazyWorksheet, Worksheet
 from headway.step.first_order import write_pass
 from headway.step.layout import DEGREES, Layout, refusal
 from headway.step.question import AXES, REFINEMENTS, Question
@@ -48,11 +48,12 @@ def steps(
     "refusal" is always there: why no engine can run a layout, "" where one can. Quantities of a refused point are
     infinite. `asked` are further fields of the question, the same for all points (`overlap`, `chunk_tokens`, …).
 
-    Raises `BadInput` for numbers that make no sense, and `MissingFact` where a figure is not known.
+    Raises `BadInput` for numbers and names that make no sense, and `MissingFact` where a figure is not known.
     """
     given = (batch, context_tokens, pass_tokens, tensor_parallel, pipeline_parallel, data_parallel, expert_parallel,
              context_parallel, redundant_experts)  # fmt: skip
-    shape = np.broadcast_shapes(*(np.shape(one) for one in given))
+    _check(refine, asked)
+    shape = _shape(given)
     points = dict(zip((*AXES, *_DEGREES), (_flat(one, shape) for one in given), strict=True))
     refused = _refusals(model, system, points, shape, padded_heads)
     size = int(np.prod(shape)) if shape else 1
@@ -62,10 +63,33 @@ def steps(
         one = _part(model, system, points, part, size, refused, tuple(refine), dict(changes or {}), asked)
         with np.errstate(all="ignore"):  # infinities are answers here
             for name, values in found.items():
-                values[part] = one.fits if name == "fits" else one.sheet.need(name)
+                values[part] = one.fits if name == "fits" else _wanted(one.sheet, name)
     for name, values in found.items():
         values[refused != ""] = False if name == "fits" else np.inf
     return {"refusal": refused.reshape(shape)} | {name: values.reshape(shape) for name, values in found.items()}
+
+
+def _check(refine: Sequence[str], asked: Mapping[str, Any]) -> None:
+    for name in refine:
+        if name not in REFINEMENTS:
+            raise UnknownName("refinement", name, REFINEMENTS)
+    if asked.get("layout") is not None:
+        raise BadInput("the layout of many passes is given by its degrees, such as tensor_parallel=8")
+
+
+def _shape(given: Sequence[Any]) -> tuple[int, ...]:
+    """The shape that all arrays broadcast to."""
+    try:
+        return np.broadcast_shapes(*(np.shape(one) for one in given))
+    except ValueError:
+        shapes = ", ".join(dict.fromkeys(str(np.shape(one)) for one in given if np.ndim(one)))
+        raise BadInput(f"batch, context, pass length and degrees must broadcast together, found {shapes}") from None
+
+
+def _wanted(sheet: Worksheet, name: str) -> Any:
+    if name not in sheet:
+        raise BadInput(f"a pass has no {shown(name)}; --explain names its quantities")
+    return sheet.need(name)
 
 
 def _flat(values: Any, shape: tuple[int, ...]) -> Any:
@@ -91,8 +115,9 @@ def _part(
             return np.where(bad, 0.0 if name == "redundant_experts" else 1.0, values)
         return values
 
+    axes = {axis: cut(axis) for axis in AXES}
     question = Question(
-        *(cut(axis) for axis in AXES), refine=refine, beyond_memory=True,
+        **axes, refine=refine, beyond_memory=True,
         degrees={name: cut(name) for name in _DEGREES}, aligned=True, **asked,
     )  # fmt: skip
     return write_pass(model, system, question, changes, LazyWorksheet)
@@ -124,7 +149,9 @@ def _keys(table: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _refusal(model: Model, system: System, kind: Any, padded: bool) -> str:
+    whole_numbers = np.all(np.isfinite(kind)) and not np.any(kind % 1)
+    if not whole_numbers or min(kind[:-1]) < 1 or kind[-1] < 0 or max(kind) > MOST_CHIPS:
+        raise BadInput(f"degrees of a layout are whole numbers from 1 to {MOST_CHIPS:,}, found {kind.tolist()}")
     whole = [int(degree) for degree in kind]
-    if any(degree != number for degree, number in zip(kind, whole, strict=True)) or min(whole[:-1]) < 1 or whole[-1] < 0:
-        raise BadInput(f"degrees of a layout are whole numbers from 1, found {kind.tolist()}")
-    return refusal(model, system.chips, Layout(*whole, padded_heads=padded))
+    layout = Layout(**dict(zip(_DEGREES, whole, strict=True)), padded_heads=padded)
+    return refusal(model, system.chips, layout)

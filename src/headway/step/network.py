@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from headway.catalog.store import defaults
-from headway.equations import collectives, moe, parallelism, topology
+from headway.equations import collectives, fabrics, moe, parallelism, topology
 from headway.hardware import System
 from headway.provenance import Origin, Quantity, Reference, Worksheet
 from headway.step.torus import torus_of
@@ -64,7 +64,7 @@ def write_links(sheet: Worksheet, system: System) -> None:
             sheet.give(defaults("layout")[name])
     if system.fabric == "mesh":
         _give(sheet, Quantity("mesh_chips", size.value, "chips", origin, size.gap))
-        sheet.compute("link_bytes_per_s", topology.mesh_link_bytes_per_s, "B/s", "scaleup_bytes_per_s mesh_chips")
+        sheet.compute("link_bytes_per_s", fabrics.mesh_link_bytes_per_s, "B/s", "scaleup_bytes_per_s mesh_chips")
     if system.fabric == "torus":
         _write_torus(sheet, system)
 
@@ -109,15 +109,15 @@ def write_group(sheet: Worksheet, group: str, ranks: str, stride: str) -> None:
     if "link_bytes_per_s" not in sheet:
         return
     if "mesh_chips" in sheet:
-        sheet.compute(f"{group}_links", topology.mesh_links, "1", f"inside={inside}")
+        sheet.compute(f"{group}_links", fabrics.mesh_links, "1", f"inside={inside}")
     else:
         block = f"inside={inside} ring_1=ring_1_chips ring_2=ring_2_chips ring_3=ring_3_chips ring_links"
         sheet.compute_all([
-            (f"{group}_links", topology.torus_links, "1", block),
-            (f"{group}_hops", topology.torus_hops, "1", block),
-            (f"{group}_ring_chips", topology.torus_longest_ring, "chips", block),
+            (f"{group}_links", fabrics.torus_links, "1", block),
+            (f"{group}_hops", fabrics.torus_hops, "1", block),
+            (f"{group}_ring_chips", fabrics.torus_longest_ring, "chips", block),
         ])  # fmt: skip
-    sheet.compute(f"{group}_bytes_per_s", topology.links_bytes_per_s, "B/s",
+    sheet.compute(f"{group}_bytes_per_s", fabrics.links_bytes_per_s, "B/s",
                   f"link_bytes_per_s links={group}_links")  # fmt: skip
 
 

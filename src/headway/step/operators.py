@@ -1,4 +1,4 @@
-"""What a pass does, operator by operator: a model taken apart into matrices, attention over groups of cache, and states.
+"""What a pass does, operator by operator: a model taken apart into matrices, attention, and states.
 
 Like operators of all layers are one, with the number of their layers: the work is linear in it. Where layers differ,
 each shape is an operator of its own. Nothing here knows of chips: `headway.step.work` deals the operators out.
@@ -104,7 +104,8 @@ def operators(model: Model) -> Operators:
         return Operators((whole,), tuple(Attend("attention", 1, kept, 0) for kept in model.kept), (), (), 0, 0)
     banks = _banks(shape)
     return Operators(
-        tuple(_merged(chain(_of_layers(shape, banks), _outside(shape)))), tuple(_attends(shape)), tuple(_states(shape)), tuple(banks.values()),
+        tuple(_merged(chain(_of_layers(shape, banks), _outside(shape)))),
+        tuple(_attends(shape)), tuple(_states(shape)), tuple(banks.values()),
         mixing_layers=sum(run.count * _mixers(run) for run in shape.layers),
         feeding_layers=sum(run.count * (len(run.blocks) - _mixers(run)) for run in shape.layers),
     )  # fmt: skip
@@ -134,8 +135,10 @@ def _of_layers(shape: Architecture, banks: dict[MixtureOfExperts, Bank]) -> Iter
         if run.norm_params:
             yield _beside("norm", run.count, run.norm_params)
         for block in run.blocks:
-            for ones in (*_like(block.matrices), *([vector] for vector in block.vectors)):
+            for ones in _like(block.matrices):
                 yield from _multiplies(ones, run.count)
+            for vector in block.vectors:
+                yield from _multiplies([vector], run.count)
             if isinstance(block, MixtureOfExperts):
                 for ones in _like(block.expert_matrices):
                     for made in _multiplies(ones, run.count):

@@ -6,7 +6,7 @@ defaults. The user's changes take the place of any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from headway.catalog.store import defaults
 from headway.errors import BadInput, UnknownName, shown
 from headway.hardware import System, changed_system
 from headway.model.config import changed_config
+from headway.model.dtypes import dtype
 from headway.model.model import Model
 from headway.provenance import Origin, Quantity
 from headway.step.layout import DEGREES, Layout
@@ -37,8 +38,16 @@ REFINED = {
 REFINEMENTS = tuple(REFINED)
 PLAIN_REFINEMENTS = REFINEMENTS[:3]
 AXES = ("batch", "context_tokens", "pass_tokens")
-_FIXED = {"one_sequence", "one_token", "no_width", "sub_batches", "overlap_share", "chunk_tokens",
-          "chunk_context_tokens", *DEGREES}  # on the worksheet, and not to be set
+_FIXED = {
+    "one_sequence",
+    "one_token",
+    "no_width",
+    "sub_batches",
+    "overlap_share",
+    "chunk_tokens",
+    "chunk_context_tokens",
+    *DEGREES,
+}  # on the worksheet, and not to be set
 # Figures of a system that a pass uses, under the names they have on the worksheet.
 _FROM_SYSTEM = ("bandwidth_bytes_per_s", "memory_bytes", "scaleup_bytes_per_s", "rental_usd_per_s")
 _MAY_BE_ZERO = {"t_comm_s", "t_overhead_s", "lookup_params", "kv_bytes_per_token", "rental_usd_per_s",
@@ -62,17 +71,38 @@ class Question:
     chunk_tokens: float = 0.0
     chunk_context_tokens: float = 0.0
     overlap: float | str = 0.0
-    sends: str = "each"
+    sends: str = "each"  # every expert's copy alone, or "domain": one for each domain, of at most so many
+    domains_per_token: int = 0
     act_dtype: str = ""
     draft: Draft | None = None
     handed_over: bool = False
     aligned: bool = False  # the axes are arrays of one shape, point by point, and no grid
 
     def __post_init__(self) -> None:
-        """The degrees of a layout."""
+        """The degrees of a layout; what makes no sense is refused."""
+        self._check()
         if self.layout is not None and self.degrees is None:
             degrees = {name: float(getattr(self.layout, name)) for name in (*DEGREES, "redundant_experts")}
             object.__setattr__(self, "degrees", degrees)
+
+    def _check(self) -> None:
+        if isinstance(self.overlap, str) and self.overlap != "two-batch":
+            raise BadInput(f"overlap is two-batch, or a share from 0 to 1, found {shown(self.overlap)}")
+        if not isinstance(self.overlap, str) and not 0 <= self.overlap <= 1:
+            raise BadInput(f"the share of communication that is hidden must be from 0 to 1, found {self.overlap:g}")
+        if self.domains_per_token and self.sends != "domain":
+            raise BadInput("a limit of domains for a token needs sends domain")
+        if not 0 <= self.domains_per_token <= LARGEST:
+            raise BadInput(f"domains_per_token must be 1 or more, found {self.domains_per_token}")
+        if self.sends not in ("each", "domain"):
+            raise BadInput(f"sends is each or domain, found {shown(self.sends)}")
+        for name, least in (("chunk_tokens", 0), ("chunk_context_tokens", 0)):
+            if not least <= getattr(self, name) <= LARGEST:
+                raise BadInput(f"{name} must be from {least} to {LARGEST:g}, found {getattr(self, name):g}")
+        if self.chunk_context_tokens and not self.chunk_tokens:
+            raise BadInput("the context of a chunk needs a chunk")
+        if self.act_dtype:
+            dtype(self.act_dtype)
 
     @property
     def detailed(self) -> bool:
@@ -99,7 +129,7 @@ class Draft:
 
     tokens: float
     acceptance: float
-    seconds: float | None
+    seconds: Any  # of all drafts of a pass; an array where the batch or the context is
     who: str
 
 
@@ -241,7 +271,7 @@ def _changed(quantity: Quantity, changes: Mapping[str, object]) -> Quantity:
     return Quantity(quantity.name, value, quantity.unit, Origin("user", f"--set {quantity.name}={text}"))
 
 
-def read_refinements(names: str | Iterable[str]) -> tuple[str, ...]:
+def read_refinements(names: str | Iterable[str], known: Sequence[str] = REFINEMENTS) -> tuple[str, ...]:
     """Refinements as people name them: a name, several with commas, `all`, or `none`.
 
     >>> read_refinements("attention,expert-hits"), read_refinements(["none"])
@@ -249,12 +279,12 @@ def read_refinements(names: str | Iterable[str]) -> tuple[str, ...]:
     """
     listed = [names] if isinstance(names, str) else list(names)
     if not all(isinstance(name, str) for name in listed):
-        raise BadInput(f"refinements are names such as {REFINEMENTS[0]}, found {shown(names)}")
+        raise BadInput(f"refinements are names such as {known[0]}, found {shown(names)}")
     words = dict.fromkeys(word.strip() for name in listed for word in name.split(","))
     for word in words:
-        if word not in (*REFINEMENTS, "all", "none"):
-            raise UnknownName("refinement", word, (*REFINEMENTS, "all", "none"))
-    return REFINEMENTS if "all" in words else tuple(word for word in words if word != "none")
+        if word not in (*known, "all", "none"):
+            raise UnknownName("refinement", word, (*known, "all", "none"))
+    return tuple(known) if "all" in words else tuple(word for word in words if word != "none")
 
 
 def settle(model: Model, system: System, changes: Mapping[str, object]) -> tuple[Model, System, dict[str, object]]:

@@ -6,7 +6,9 @@ and so are the rates. With a layout it is the work of one chip of each stage, su
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from headway.equations import layout as sharing
 from headway.equations import moe, operators, parallelism, roofline
@@ -58,7 +60,7 @@ class Sharing:
         return name
 
     def _lay(self) -> None:
-        rows = [
+        rows: list[tuple[str, Callable[..., Any], str, str]] = [
             ("stage_chips", sharing.stage_chips, "chips", "tensor_parallel context_parallel data_parallel"),
             ("layout_chips", sharing.layout_chips, "chips", "stage_chips pipeline_parallel"),
             ("micro_batch", sharing.micro_batch, "sequences", "batch data_parallel pipeline_parallel"),
@@ -201,7 +203,8 @@ class Sharing:
                                f"tokens={self.stage_tokens} experts_per_token={per_token}")  # fmt: skip
             return
         self.sheet.compute(mean, sharing.rank_copies, "tokens",
-                           f"stage_tokens={self.stage_tokens} experts_per_token={per_token} expert_parallel")  # fmt: skip
+                           f"stage_tokens={self.stage_tokens} experts_per_token={per_token} "
+                           "expert_parallel")  # fmt: skip
         if mean.startswith("mean"):
             self.sheet.compute_all([
                 (f"placed_imbalance{mark}", moe.placed_imbalance, "1",

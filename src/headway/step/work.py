@@ -32,6 +32,9 @@ class Row:
     moved_bytes: str = ""
     rate: str = ""
     comm: str = ""  # prefix of the quantities of a collective
+    multiply: Multiply | None = None
+    dealt: str = ""  # the share of the matrix that the chip has
+    experts: str = ""
 
 
 @dataclass
@@ -69,7 +72,7 @@ def _multiply(share: Sharing, one: Multiply) -> Row:
         sheet.compute(f"{name}_held", operators.held_params, "params",
                       f"params={held}{share.cut(dealt, filled=one.tokens != 'head')}")  # fmt: skip
         held = f"{name}_held"
-    tokens, read = _tokens(share, one), held
+    tokens, read, experts = _tokens(share, one), held, ""
     if one.tokens == "expert":
         _, experts = share.bank(_bank(share, one))
         sheet.compute(f"{name}_read", operators.held_params, "params", f"params={held} share={experts}")
@@ -79,7 +82,8 @@ def _multiply(share: Sharing, one: Multiply) -> Row:
     sheet.compute(traffic, operators.weight_traffic_bytes, "B",
                   f"held_params={read} bytes_per_param={one.part}_bytes_per_param{share.subs}")  # fmt: skip
     moved = _moved(share, one, tokens, dealt) if share.refined("activations") else ""
-    return Row(name, one.text, one.part, one.layers, tokens, flop, traffic, "", moved, share.rate(one.part))
+    return Row(name, one.text, one.part, one.layers, tokens, flop, traffic, "", moved, share.rate(one.part),
+               multiply=one, dealt=dealt, experts=experts)  # fmt: skip
 
 
 def _flop(share: Sharing, one: Multiply, tokens: str, held: str) -> str:
@@ -132,7 +136,9 @@ def _moved(share: Sharing, one: Multiply, tokens: str, dealt: str) -> str:
     name = f"{one.name}_moved_bytes"
     widths = (one.inputs, one.outputs) if one.outputs else (one.per_layer, one.per_layer)
     for side, width in zip(("in", "out"), widths, strict=True):
-        share.give(f"{one.name}_{side}_width", float(one.layers * one.times * width), "1", f"{one.layers} layers x {width:,}")
+        share.give(
+            f"{one.name}_{side}_width", float(one.layers * one.times * width), "1", f"{one.layers} layers x {width:,}"
+        )
     side = {"outputs": "output_share", "inputs": "input_share"}[one.along]
     cut = f" {side}={dealt}" if dealt else ""
     fill = " fill" if share.laid and one.tokens != "head" else ""
@@ -147,7 +153,8 @@ def _edges(share: Sharing) -> list[Row]:
     if share.model.architecture is None:
         return []
     share.sheet.compute("embedding_moved_bytes", operators.looked_up_bytes, "B",
-                        f"tokens={share.tokens} width=hidden_size bytes_per_element=lookup_bytes_per_param")  # fmt: skip
+                        f"tokens={share.tokens} width=hidden_size "
+                        "bytes_per_element=lookup_bytes_per_param")  # fmt: skip
     return [Row("embedding", "rows looked up", "embedding", 1, share.tokens, moved_bytes="embedding_moved_bytes")]
 
 
@@ -170,8 +177,10 @@ def _sums(share: Sharing, work: Work) -> None:
         sheet.compute(name, roofline.stream_time_s, "s", f"bytes_read={read} bandwidth_bytes_per_s={share.bandwidth}")
     _sum(sheet, "t_memory_s", [name for name, _ in terms], "s")
     _sum(sheet, "bytes_read", [read for _, read in terms], "B")
+    alone = share.refined("operators") or share.asked.by_operator
+    own = [_own_time(share, row) for row in work.rows] if alone else []
     if share.refined("operators"):
-        _sum(sheet, "work_s", [_own_time(share, row) for row in work.rows], "s")
+        _sum(sheet, "work_s", own, "s")
     else:
         sheet.compute("work_s", operators.work_time_s, "s", "t_compute_s t_memory_s")
 
@@ -184,7 +193,9 @@ def _compute_time(share: Sharing, work: Work) -> None:
             by_rate.setdefault(row.rate, []).append(row.flop)
     if len(by_rate) == 1:
         flop = "pass_flop" if share.refined("attention") else "matmul_flop"
-        share.sheet.compute("t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s={next(iter(by_rate))}")
+        share.sheet.compute(
+            "t_compute_s", roofline.compute_time_s, "s", f"flop={flop} flop_per_s={next(iter(by_rate))}"
+        )
         return
     times = []
     for rate, flops in by_rate.items():
@@ -218,4 +229,3 @@ def _sum(sheet: Worksheet, name: str, parts: list[str], unit: str) -> None:
         sheet.give(Quantity(name, 0.0, unit, Origin("default", "nothing of the kind")))
         return
     sheet.compute(name, total, unit, " ".join(parts))
-

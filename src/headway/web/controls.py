@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headway.hardware import name_and_count
-from headway.step.question import REFINEMENTS
+from headway.step.question import PLAIN_REFINEMENTS
 from headway.techniques.settings import settings
 from headway.web.library import MOST_CONFIG_BYTES
 from headway.web.state import LONGEST_PACKED, OTHER, Side, State, technique_names
@@ -49,7 +49,8 @@ def refinements(state: State, forced: tuple[str, ...] = ()) -> Json:
     """What is added to the blackboard; `forced` is counted in any case, as long as something else asks for it."""
     label = "Count also" + (" (techniques need those held fast)" if forced else "")
     return {"kind": "several", "name": "refine", "label": label, "value": list(state.refine), "forced": list(forced),
-            "options": [[name, _REFINED[name]] for name in REFINEMENTS], "most": len(REFINEMENTS)}  # fmt: skip
+            "options": [[name, _REFINED[name]] for name in PLAIN_REFINEMENTS],
+            "most": len(PLAIN_REFINEMENTS)}  # fmt: skip
 
 
 def terms(state: State) -> Json:

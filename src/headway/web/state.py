@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from headway.errors import BadInput, UnknownName, shown
 from headway.figures import MOST_CURVES
-from headway.step.question import REFINEMENTS, Question
+from headway.step.question import PLAIN_REFINEMENTS, Question
 from headway.techniques.settings import settings
 from headway.units import parse
 from headway.web.library import machine_name, model_name
@@ -184,7 +184,7 @@ def _names(what: str, known: Sequence[str], most: int) -> Callable[[str, Sequenc
 _OF_A_SIDE = ("model", "config", "on", "set")
 _OF_THE_STATE: dict[str, tuple[str, Callable[[str, Sequence[str]], Any]]] = {
     **{name: (field, _number) for name, (field, *_) in _NUMBERS.items()},
-    "refine": ("refine", _names("refinement", REFINEMENTS, len(REFINEMENTS))),
+    "refine": ("refine", _names("refinement", PLAIN_REFINEMENTS, len(PLAIN_REFINEMENTS))),
     "terms": ("terms", _flag),
     "technique": ("techniques", _names("technique", technique_names(), MOST_CURVES - 1)),
     "chips": ("chips", _flag),

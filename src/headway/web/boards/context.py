@@ -25,7 +25,7 @@ from headway.figures.walls import (
     write_shares,
 )
 from headway.step.first_order import Pass
-from headway.step.question import REFINEMENTS
+from headway.step.question import PLAIN_REFINEMENTS
 from headway.techniques.measure import REFINED, Case, link_of
 from headway.techniques.ranking import DECIDED
 from headway.techniques.settings import settings
@@ -65,7 +65,7 @@ def board(state: State) -> Board:
 def _counted(state: State) -> State:
     """The state with what techniques differ in counted too, where some are laid side by side."""
     counted = {*state.refine, *(REFINED if state.techniques else ())}
-    return replace(state, refine=tuple(name for name in REFINEMENTS if name in counted))
+    return replace(state, refine=tuple(name for name in PLAIN_REFINEMENTS if name in counted))
 
 
 def _column(key: str, side: Side, state: State) -> Column:

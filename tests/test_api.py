@@ -10,6 +10,7 @@ from headway.catalog.entries import DATA
 from headway.equations import collectives, moe
 from headway.model.config import changed_config, read_config
 from headway.provenance import Origin
+from headway.step.question import REFINEMENTS
 
 FILE = Origin("config", "a test")
 
@@ -75,7 +76,7 @@ def test_any_input_may_be_an_array():
 def test_refinements_are_named_as_on_the_command_line(refine):
     """One string with commas or several names mean the same; `all` means all."""
     assert headway.roofline("mixtral-8x7b", on="8xh100", refine=refine).question.refine == ("attention", "expert-hits")
-    assert len(headway.roofline("mixtral-8x7b", on="8xh100", refine="all").question.refine) == 3
+    assert len(headway.roofline("mixtral-8x7b", on="8xh100", refine="all").question.refine) == len(REFINEMENTS)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from headway import catalog
 from headway.cli import COMMANDS, main
 from headway.cli.output import WIDTH, plain, thinned, wrapped
 from headway.errors import BadInput
+from headway.step.question import REFINEMENTS
 from headway.units import format_si
 
 MAIN_JOB = ("roofline", "deepseek-v3", "--on", "gb200-nvl72")
@@ -368,7 +369,7 @@ def test_refinements_add_up_and_none_means_none(answer):
     """Names may be repeated or joined by commas; `all` is all of them."""
     both = answer(*MAIN_JOB, "--refine", "expert-hits,attention")
     assert both == answer(*MAIN_JOB, "--refine", "attention", "--refine", "expert-hits")
-    assert both["left_out"] == ["communication", "overhead"]
+    assert both["left_out"] == ["communication", *REFINEMENTS[3:], "overhead"]
     assert answer(*MAIN_JOB, "--refine", "all", "--set", "t_overhead_s=1ms")["left_out"] == []
     assert "communication" not in answer(*MAIN_JOB, "--set", "t_comm_s=1ms")["left_out"]
     assert answer(*MAIN_JOB, "--refine", "none")["step_s"] == answer(*MAIN_JOB)["step_s"]
@@ -612,7 +613,7 @@ def test_a_chapter_lists_its_equations(headway, answer):
     names = [n for n, f in by_name().items() if f.__module__.endswith(".memory_tiers")]
     for written in ("memory_tiers", "Memory-Tiers"):
         assert [e["name"] for e in answer("equation", written)["equations"]] == names
-    assert headway("equation", "moe")[1].count("\nmoe ") == 13
+    assert headway("equation", "moe")[1].count("\nmoe ") == 17
 
 
 def test_lists_put_into_an_equation_give_a_table(headway, answer):

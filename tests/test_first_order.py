@@ -21,7 +21,7 @@ from headway.hardware import load_system
 from headway.model.config import load_model
 from headway.model.describe import describe
 from headway.model.model import bare_model
-from headway.step.question import REFINEMENTS, Question
+from headway.step.question import PLAIN_REFINEMENTS, Question
 from headway.units import format_si
 from tests.test_equations import quantity
 
@@ -35,7 +35,7 @@ ONE_ROUNDING = 1e-12  # of relative error: a handful of operations in double pre
 
 models, machines = sampled_from(MODELS), sampled_from(SYSTEMS)
 batches, contexts, lengths = integers(1, 8192), integers(0, 131_072), integers(1, 4096)
-refinements = sets(sampled_from(REFINEMENTS)).map(sorted)
+refinements = sets(sampled_from(PLAIN_REFINEMENTS)).map(sorted)
 factors = floats(1.01, 100)
 
 
@@ -159,7 +159,7 @@ def test_a_pass_of_one_token_is_decode(model, batch, tokens, refine):
 def test_every_refinement_moves_the_pass_in_its_own_direction(model, on, batch, tokens, q):
     """Hits only ever shorten the reading of weights; attention and communication only ever add."""
     plain = ask(model, on, batch=batch, context=tokens, pass_tokens=q)
-    refined = {name: ask(model, on, batch=batch, context=tokens, pass_tokens=q, refine=[name]) for name in REFINEMENTS}
+    refined = {name: ask(model, on, batch=batch, context=tokens, pass_tokens=q, refine=[name]) for name in PLAIN_REFINEMENTS}
     moved = {"expert-hits": "t_weights_s", "attention": "t_compute_s", "communication": "t_comm_s"}
     for name, result in refined.items():
         assert [t for t in TIMES[:4] if getattr(result, t) != getattr(plain, t)] in ([], [moved[name]])
@@ -199,11 +199,11 @@ def test_what_a_model_does_not_have_is_not_refined():
 def test_attention_and_exchanges_equal_their_sums_layer_by_layer():
     """The refinements of a pass are the formulas of the notes, written out here from the shape of each model."""
     batch, tokens, bandwidth, chips = 64, 8000, 450e9, 8
-    dense = ask("llama-3.1-70b", "h100-sxm:8", batch=batch, context=tokens, refine=REFINEMENTS)
+    dense = ask("llama-3.1-70b", "h100-sxm:8", batch=batch, context=tokens, refine=PLAIN_REFINEMENTS)
     assert dense.attention_flop == pytest.approx(batch * 2 * 2 * 64 * 128 * 80 * (tokens + 1), rel=ONE_ROUNDING)
     ring = 2 * 80 * 2 * (chips - 1) / chips * batch * 8192 * 2 / bandwidth  # two all-reduces a layer, in bf16
     assert dense.t_comm_s == pytest.approx(ring, rel=ONE_ROUNDING)
-    routed = ask("deepseek-v3", "h100-sxm:8", batch=batch, context=tokens, refine=REFINEMENTS)
+    routed = ask("deepseek-v3", "h100-sxm:8", batch=batch, context=tokens, refine=PLAIN_REFINEMENTS)
     absorbed = 2 * 128 * (512 + 64) + 2 * 128 * 512  # scores over latent and rotary part, values over the latent
     assert routed.attention_flop == pytest.approx(batch * 61 * absorbed * (tokens + 1), rel=ONE_ROUNDING)
     sent = batch / chips * 58 * 8 * 7168 * (1 + 2) * (chips - 1) / chips  # fp8 out, bf16 back, one copy for each expert
@@ -254,12 +254,12 @@ def test_without_refinements_the_pass_is_the_blackboard(
 def test_arrays_are_the_scalars_one_by_one():
     """A grid over three axes holds at each point what the single question answers."""
     grid = {"batch": [1, 100, 5000], "context": [0, 9000], "pass_tokens": [1, 7]}
-    result = ask(**grid, refine=REFINEMENTS)
+    result = ask(**grid, refine=PLAIN_REFINEMENTS)
     assert result.step_s.shape == (3, 2, 2)
     for i, batch in enumerate(grid["batch"]):
         for j, tokens in enumerate(grid["context"]):
             for k, q in enumerate(grid["pass_tokens"]):
-                single = ask(batch=batch, context=tokens, pass_tokens=q, refine=REFINEMENTS)
+                single = ask(batch=batch, context=tokens, pass_tokens=q, refine=PLAIN_REFINEMENTS)
                 assert result.step_s[i, j, k] == pytest.approx(float(single.step_s), rel=ONE_ROUNDING)
                 assert result.bound[i, j, k] == single.bound
 
@@ -269,9 +269,14 @@ def test_arrays_are_the_scalars_one_by_one():
 
 def sheets():
     """Every worksheet that the commands compute on."""
-    for refine in ([], REFINEMENTS):
+    for refine in ([], PLAIN_REFINEMENTS, "all"):
         for model in ("deepseek-v3", "llama-3.1-70b"):
             yield ask(model, "h100-sxm:8", refine=refine).sheet
+    laid = {"refine": "all", "beyond_memory": True, "terms": True}
+    yield ask("deepseek-v3.2", "h100-sxm:64", layout="dp32 pp2 ep32", overlap="two-batch", draft="mtp", **laid).sheet
+    yield ask("qwen3-next-80b-a3b", "h100-sxm:16", layout="tp2 dp8 ep8", sends="domain", chunk_tokens=512, **laid).sheet
+    yield ask("gpt-oss-120b", "h100-sxm:8", layout="tp2 cp4", pass_tokens=64, disaggregated=True, **laid).sheet
+    yield ask("gemma-3-27b", "tpu-v5p:8", layout="tp8", **laid).sheet
     yield describe(load_model("deepseek-v3"), [8000]).sheet
     yield generation(load_system("gb200-nvl72")).sheet
 
@@ -284,8 +289,10 @@ def test_every_arrow_of_a_worksheet_carries_the_unit_that_its_equation_asks_for(
             if cell.equation is None:
                 continue
             stated = equation(cell.equation)
-            results = (cell.quantity.unit, stated.unit)
-            pairs = [(sheet[n].quantity.unit, stated.arguments[a].unit) for a, n in cell.arguments.items()]
+            sums = not stated.unit  # of as many parts as there are, each in the unit of the whole
+            results = (cell.quantity.unit, stated.unit or cell.quantity.unit)
+            pairs = [(sheet[n].quantity.unit, cell.quantity.unit if sums else stated.arguments[a].unit)
+                     for a, n in cell.arguments.items()]  # fmt: skip
             for given_unit, asked_unit in [results, *pairs]:
                 dimensions = [quantity(1, unit).dimensionality for unit in (given_unit, asked_unit)]
                 assert dimensions[0] == dimensions[1], (cell.quantity.name, given_unit, asked_unit)

@@ -24,6 +24,7 @@ _PASS_LEVEL = (
     "worst_latency_s", "tokens_per_s", "tokens_per_s_per_chip", "tokens_per_s_per_user",
 )  # fmt: skip
 _LAYOUT_LEVEL = ("t_activations_s", "t_hops_s", "t_draft_s", "comm_s", "t_handover_s", "first_token_s", "made_tokens",
+                 "prompt_tokens_per_s",
                  "chip_needed_bytes", "chip_weights_bytes", "chip_kv_bytes", "chip_activation_bytes")  # fmt: skip
 _MACHINE_LEVEL = ("ridge", "balance_batch", "balance_batch_with_kv", "balance_context", "drain_s", "largest_batch",
                   "largest_context")  # fmt: skip

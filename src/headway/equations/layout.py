@@ -139,21 +139,21 @@ def more_tokens(tokens: Array, further_tokens: Array) -> Array:
     return tokens + further_tokens
 
 
-def stage_tokens(rank_tokens: Array, data_parallel: Array, context_parallel: Array) -> Array:
-    """Tokens of all ranks of a stage, among whose experts they are spread. [tokens]
+def stage_tokens(sequences: Array, pass_tokens: Array, data_parallel: Array) -> Array:
+    """New tokens of all ranks of a stage, each counted once: those among whose experts they are spread. [tokens]
 
-        tokens = rank_tokens * data_parallel * context_parallel
+        tokens = sequences * pass_tokens * data_parallel
 
-    rank_tokens: tokens of one attention rank [tokens]
+    sequences: sequences of one data-parallel rank [sequences]
+    pass_tokens: new tokens of each [tokens]
     data_parallel: ranks with sequences of their own [1]
-    context_parallel: ranks that share the tokens of a sequence [1]
 
     Source: arXiv 2412.19437: attention is data-parallel, experts are shared by all.
 
-    >>> stage_tokens(64, 32, 1)
+    >>> stage_tokens(64, 1, 32)
     2048
     """
-    return rank_tokens * data_parallel * context_parallel
+    return sequences * pass_tokens * data_parallel
 
 
 def expert_ways(stage_chips: Array, expert_parallel: Array) -> Array:
@@ -390,7 +390,7 @@ def largest_layout_batch(
     """Most sequences that a layout holds, as many on each rank and in each stage. [sequences]
 
         each = varying_bytes / sequences
-        batch = max(floor(room_bytes / each), 0) * data_parallel * pipeline_parallel
+        batch = max(-ceil(-room_bytes / each), 0) * data_parallel * pipeline_parallel
 
     room_bytes: memory of a chip that is left for sequences [B]
     varying_bytes: what the sequences of one micro-batch take of it [B]
@@ -534,21 +534,21 @@ def gathering(data_parallel: Array, context_parallel: Array, expert_parallel: Ar
     return xp.where((ranks > 1) & (experts <= 1), one, 0 * one)
 
 
-def sender_tokens(rank_tokens: Array, tensor_parallel: Array, sub_batches: Array) -> Array:
-    """Tokens that one chip sends to experts at a time: chips that share a rank's matrices share its tokens. [tokens]
+def sender_tokens(stage_tokens: Array, stage_chips: Array, sub_batches: Array) -> Array:
+    """Tokens that one chip sends to experts at a time: all chips of a stage send alike, and nothing twice. [tokens]
 
-        tokens = rank_tokens / (tensor_parallel * sub_batches)
+        tokens = stage_tokens / (stage_chips * sub_batches)
 
-    rank_tokens: tokens of an attention rank [tokens]
-    tensor_parallel: chips of the rank, each of which has all of them [chips]
+    stage_tokens: tokens of all ranks of the stage [tokens]
+    stage_chips: chips of the stage [chips]
     sub_batches: parts of the batch that go one after the other [1]
 
-    Source: derived here; nothing is sent twice.
+    Source: derived here; chips that share a rank's matrices share the sending of its tokens.
 
-    >>> sender_tokens(128, 2, 1)
-    64.0
+    >>> sender_tokens(2048, 64, 1)
+    32.0
     """
-    return rank_tokens / (tensor_parallel * sub_batches)
+    return stage_tokens / (stage_chips * sub_batches)
 
 
 def gathered_kv_bytes(
@@ -608,3 +608,37 @@ def fewer_bytes(first_bytes: Array, second_bytes: Array) -> Array:
     """
     xp = namespace(first_bytes, second_bytes)
     return xp.minimum(*arrays(xp, first_bytes, second_bytes))
+
+
+def of_whole_batch(flop: Array, sequences: Array, batch: Array) -> Array:
+    """Arithmetic of all sequences in flight, from that of one rank's micro-batch. [FLOP]
+
+        all = flop / sequences * batch
+
+    flop: arithmetic of the micro-batch, every head of it [FLOP]
+    sequences: sequences of the micro-batch [sequences]
+    batch: sequences in flight [sequences]
+
+    Source: sequences of a batch are alike.
+
+    >>> of_whole_batch(8e9, 4, 64) / 1e9
+    128.0
+    """
+    return flop / sequences * batch
+
+
+def chunks_in_flight(chunk_tokens: Array, data_parallel: Array, pipeline_parallel: Array) -> Array:
+    """Tokens of prompts that ride along in the time of a step: a chunk with every micro-batch of every rank. [tokens]
+
+        tokens = chunk_tokens * data_parallel * pipeline_parallel
+
+    chunk_tokens: tokens of one chunk [tokens]
+    data_parallel: ranks with sequences of their own [1]
+    pipeline_parallel: stages, each with a micro-batch in flight [1]
+
+    Source: derived here.
+
+    >>> chunks_in_flight(512, 8, 1)
+    4096
+    """
+    return chunk_tokens * data_parallel * pipeline_parallel

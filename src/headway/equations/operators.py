@@ -94,6 +94,24 @@ def activation_traffic_bytes(
     return tokens * width * fill * bytes_per_element
 
 
+def written_bytes(tokens: Array, bytes_per_token: Array, share: Array = 1.0, fill: Array = 1.0) -> Array:
+    """Entries of the cache that a pass writes for its new tokens, in all layers. [B]
+
+        bytes = tokens * bytes_per_token * share * fill
+
+    tokens: new tokens that the chip takes through the layers [tokens]
+    bytes_per_token: what the layers keep of a token [B]
+    share: share of the cache's pieces that the chip has [1]
+    fill: rounding up of layers to stages [1]
+
+    Source: derived here; a token is written once, however far its window reaches.
+
+    >>> written_bytes(64, 4096, 0.125)
+    32768.0
+    """
+    return tokens * bytes_per_token * share * fill
+
+
 def looked_up_bytes(tokens: Array, width: Array, bytes_per_element: Array) -> Array:
     """Rows of a table that the tokens of a pass look up. [B]
 

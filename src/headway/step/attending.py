@@ -26,10 +26,12 @@ def _attend(share: Sharing, one: Attend, row: Callable[..., Any]) -> Any:
     if share.asked.chunk_tokens:
         passes.append(_Riders(share, one, "one_sequence", "chunk_tokens", "chunk_context_tokens", "_of_chunk"))
     heads, kept_share = _shares(share, kept)
-    flop = _dealt(share, f"{one.name}_flop", [p.flop() for p in passes], "FLOP", heads) if _counts(share) else ""
+    whole = [p.flop() for p in passes] if _counts(share) else []
+    flop = _dealt(share, f"{one.name}_flop", whole, "FLOP", heads) if whole else ""
     read = _dealt(share, f"{one.name}_kv_bytes", [p.read() for p in passes], "B", kept_share)
     moved = _moved(share, one, heads, kept_share) if share.refined("activations") else ""
-    return row(one.name, kept.text, "cache", one.layers, share.tokens, flop, "", read, moved, share.rate())
+    return row(one.name, kept.text, "cache", one.layers, share.tokens, flop, "", read, moved, share.rate(),
+               whole_flop=whole[0] if whole else "")  # fmt: skip
 
 
 def _counts(share: Sharing) -> bool:
@@ -148,10 +150,9 @@ def _moved(share: Sharing, one: Attend, heads: str, kept_share: str) -> str:
     if not one.kept.stored_tokens:
         return f"{one.name}_passed_bytes"
     written = f"{one.name}_written_bytes"
-    kept = f" input_share={kept_share}" if kept_share else ""
-    sheet.compute(written, operators.activation_traffic_bytes, "B",
-                  f"tokens={share.tokens} input_width={one.name}_bytes_per_token output_width=no_width "
-                  f"bytes_per_element=whole{fill}{kept}")  # fmt: skip
+    kept = f" share={kept_share}" if kept_share else ""
+    sheet.compute(written, operators.written_bytes, "B",
+                  f"tokens={share.tokens} bytes_per_token={one.name}_bytes_per_token{kept}{fill}")  # fmt: skip
     sheet.compute(name, total, "B", f"{one.name}_passed_bytes {written}")
     return name
 
@@ -171,4 +172,5 @@ def _state(share: Sharing, name: str, state: State, row: Callable[..., Any]) -> 
         sheet.compute(f"{name}_all_flop", attention.states_flop, "FLOP",
                       f"batch={share.sequences} pass_tokens state_flop={name}_flop_per_token")  # fmt: skip
         flop = _dealt(share, f"{name}_flop", [f"{name}_all_flop"], "FLOP", dealt)
-    return row(name, state.text, "state", 0, share.tokens, flop, "", read, "", share.rate())
+    return row(name, state.text, "state", 0, share.tokens, flop, "", read, "", share.rate(),
+               whole_flop=f"{name}_all_flop" if flop else "")  # fmt: skip

@@ -84,7 +84,8 @@ def write_communication(sheet: Worksheet, model: Model, system: System) -> None:
     if system.domains > 1:
         size = system.domain_chips
         raise MissingFact(f"the refinement 'communication' covers one scale-up domain; {system.name} has "
-                          f"{system.domains}; ask for {size} chip{'s' * (size > 1)}, or leave it out")  # fmt: skip
+                          f"{system.domains}; give a --layout, ask for {size} chip{'s' * (size > 1)}, or leave "
+                          "it out")  # fmt: skip
     sheet.drop("t_comm_s")
     if model.architecture is not None and model.architecture.experts is None:
         sheet.compute_all([

@@ -132,7 +132,7 @@ def _experts(share: Sharing, bank: Bank) -> list[Row]:
             ("exchanging", sharing.exchanging, "1", "data_parallel context_parallel expert_parallel"),
             ("gathering", sharing.gathering, "1", "data_parallel context_parallel expert_parallel"),
             ("sender_tokens", sharing.sender_tokens, "tokens",
-             f"rank_tokens={share.tokens} tensor_parallel sub_batches"),
+             f"stage_tokens={share.stage_tokens} stage_chips sub_batches"),
         ])  # fmt: skip
         write_group(sheet, "experts", "expert_parallel", "expert_ways")
         write_group(sheet, "stage", "stage_chips", "one_chip")

@@ -35,7 +35,7 @@ from headway.step.sharing import Sharing
 from headway.step.work import Row, write_work
 from headway.uncertainty import DEFAULT_LEVEL, unmeasured
 
-_WHY_NO_INTERVAL = "the error of such bounds is scored (headway validate), but not yet told apart by causes"
+_WHY_NO_INTERVAL = "its error was measured only as a whole (headway validate), and is not yet told apart by causes"
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def write_pass(
     with np.errstate(all="ignore"):  # no KV cache means no limit from it: infinities are answers here
         _machine(sheet)
         rows = _by_operator(sheet, model, system, asked) if asked.detailed else _as_a_whole(sheet, model, system, asked)
-        _consequences(sheet, asked)
+        _consequences(sheet, asked, rows)
     return Pass(model, system, asked, sheet, dict(changes or {}), rows=rows)
 
 
@@ -269,7 +269,7 @@ def _of_one_sequence(share: Sharing) -> None:
                         f"bytes_read={read} bandwidth_bytes_per_s={share.bandwidth}")  # fmt: skip
 
 
-def _consequences(sheet: Worksheet, asked: Question) -> None:
+def _consequences(sheet: Worksheet, asked: Question, rows: tuple[Row, ...]) -> None:
     made = "pass_tokens"
     if asked.draft:
         made = "made_tokens"
@@ -277,11 +277,8 @@ def _consequences(sheet: Worksheet, asked: Question) -> None:
         sheet.give(Quantity("draft_tokens", asked.draft.tokens, "tokens", said))
         sheet.give(Quantity("acceptance", asked.draft.acceptance, "1", said))
         sheet.compute(made, speculation.tokens_per_pass, "tokens", "acceptance draft_tokens")
-    laid = asked.degrees is not None
-    flop, chips_bandwidth = (
-        _useful_flop(sheet, laid),
-        "bandwidth_bytes_per_s" if laid else "system_bandwidth_bytes_per_s",
-    )
+    flop = _useful_flop(sheet, asked, rows)
+    chips_bandwidth = "bandwidth_bytes_per_s" if asked.degrees is not None else "system_bandwidth_bytes_per_s"
     sheet.compute_all([
         ("beat_s", throughput.beat_s, "s", "drain_s step_s"),
         ("worst_latency_s", throughput.worst_latency_s, "s", "beat_s step_s"),
@@ -295,9 +292,25 @@ def _consequences(sheet: Worksheet, asked: Question) -> None:
     ])  # fmt: skip
 
 
-def _useful_flop(sheet: Worksheet, laid: bool) -> str:
-    """The arithmetic that a model's tokens need, however often a layout repeats some of it."""
-    if not laid:
+def _useful_flop(sheet: Worksheet, asked: Question, rows: tuple[Row, ...]) -> str:
+    """The arithmetic that the model's tokens need, however often a layout repeats some of it."""
+    if asked.degrees is None:
         return "pass_flop" if "pass_flop" in sheet else "matmul_flop"
-    sheet.compute("useful_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")
+    sheet.compute("useful_matmul_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")
+    parts = ["useful_matmul_flop"]
+    if whole := [row.whole_flop for row in rows if row.whole_flop]:
+        sheet.compute("rank_attention_flop", total, "FLOP", " ".join(whole))
+        sheet.compute("useful_attention_flop", layout.of_whole_batch, "FLOP",
+                      "flop=rank_attention_flop sequences=micro_batch batch")  # fmt: skip
+        parts.append("useful_attention_flop")
+    if asked.chunk_tokens:
+        sheet.compute_all([
+            ("prompt_tokens", layout.chunks_in_flight, "tokens", "chunk_tokens data_parallel pipeline_parallel"),
+            ("useful_prompt_flop", roofline.matmul_flop, "FLOP",
+             "batch=one_sequence pass_tokens=prompt_tokens active_params"),
+            ("prompt_tokens_per_s", throughput.tokens_per_s, "tokens/s",
+             "batch=one_sequence pass_tokens=prompt_tokens step_s"),
+        ])  # fmt: skip
+        parts.append("useful_prompt_flop")
+    sheet.compute("useful_flop", total, "FLOP", " ".join(parts))
     return "useful_flop"

@@ -50,8 +50,9 @@ def steps(
 
     Raises `BadInput` for numbers and names that make no sense, and `MissingFact` where a figure is not known.
     """
-    given = (batch, context_tokens, pass_tokens, tensor_parallel, pipeline_parallel, data_parallel, expert_parallel,
-             context_parallel, redundant_experts)  # fmt: skip
+    given = [_array(one) for one in (
+        batch, context_tokens, pass_tokens, tensor_parallel, pipeline_parallel, data_parallel, expert_parallel,
+        context_parallel, redundant_experts)]  # fmt: skip
     _check(refine, asked)
     shape = _shape(given)
     points = dict(zip((*AXES, *_DEGREES), (_flat(one, shape) for one in given), strict=True))
@@ -77,12 +78,12 @@ def _check(refine: Sequence[str], asked: Mapping[str, Any]) -> None:
         raise BadInput("the layout of many passes is given by its degrees, such as tensor_parallel=8")
 
 
-def _shape(given: Sequence[Any]) -> tuple[int, ...]:
+def _shape(given: Sequence[np.ndarray[Any, Any]]) -> tuple[int, ...]:
     """The shape that all arrays broadcast to."""
     try:
-        return np.broadcast_shapes(*(np.shape(one) for one in given))
+        return np.broadcast_shapes(*(one.shape for one in given))
     except ValueError:
-        shapes = ", ".join(dict.fromkeys(str(np.shape(one)) for one in given if np.ndim(one)))
+        shapes = ", ".join(dict.fromkeys(str(one.shape) for one in given if one.ndim))
         raise BadInput(f"batch, context, pass length and degrees must broadcast together, found {shapes}") from None
 
 
@@ -92,12 +93,15 @@ def _wanted(sheet: Worksheet, name: str) -> Any:
     return sheet.need(name)
 
 
-def _flat(values: Any, shape: tuple[int, ...]) -> Any:
-    """A number as it is; an array laid out along one axis with all others."""
+def _array(values: Any) -> np.ndarray[Any, Any]:
     try:
-        array = np.asarray(values, dtype=float)
+        return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
         raise BadInput("batch, context, pass length and degrees of layouts must be numbers or arrays of them") from None
+
+
+def _flat(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> Any:
+    """A number as it is; an array laid out along one axis with all others."""
     return array if array.ndim == 0 else np.broadcast_to(array, shape).ravel()
 
 

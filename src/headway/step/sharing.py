@@ -77,22 +77,27 @@ class Sharing:
 
     def _stage(self) -> None:
         self.sheet.compute("stage_tokens", sharing.stage_tokens, "tokens",
-                           f"rank_tokens={self.tokens} data_parallel context_parallel")  # fmt: skip
+                           "sequences=micro_batch pass_tokens data_parallel")  # fmt: skip
         self.stage_tokens = "stage_tokens"
 
     def _chunk(self) -> None:
         """A chunk of a prompt rides along: its tokens are added to those that every matrix sees."""
-        chunk = "chunk_tokens"
-        if self.laid:
-            chunk = "rank_chunk_tokens"
-            self.sheet.compute(chunk, sharing.rank_tokens, "tokens",
-                               "sequences=one_sequence pass_tokens=chunk_tokens context_parallel")  # fmt: skip
-            self.sheet.drop("stage_tokens")
-        self.sheet.compute("mixed_tokens", sharing.more_tokens, "tokens",
-                           f"tokens={self.tokens} further_tokens={chunk}")  # fmt: skip
-        self.tokens = self.stage_tokens = "mixed_tokens"
-        if self.laid:
-            self._stage()
+        if not self.laid:
+            self._add("mixed_tokens", self.tokens, "chunk_tokens")
+            self.tokens = self.stage_tokens = "mixed_tokens"
+            return
+        self.sheet.compute_all([
+            ("rank_chunk_tokens", sharing.rank_tokens, "tokens",
+             "sequences=one_sequence pass_tokens=chunk_tokens context_parallel"),
+            ("stage_chunk_tokens", sharing.stage_tokens, "tokens",
+             "sequences=one_sequence pass_tokens=chunk_tokens data_parallel"),
+        ])  # fmt: skip
+        self._add("mixed_tokens", self.tokens, "rank_chunk_tokens")
+        self._add("mixed_stage_tokens", self.stage_tokens, "stage_chunk_tokens")
+        self.tokens, self.stage_tokens = "mixed_tokens", "mixed_stage_tokens"
+
+    def _add(self, name: str, tokens: str, further: str) -> None:
+        self.sheet.compute(name, sharing.more_tokens, "tokens", f"tokens={tokens} further_tokens={further}")
 
     def share(self, pieces: int, ways: str = "tensor_parallel") -> str:
         """The share of something dealt in pieces that the fullest chip has; empty where it has all."""

@@ -32,6 +32,7 @@ class Row:
     moved_bytes: str = ""
     rate: str = ""
     comm: str = ""  # prefix of the quantities of a collective
+    whole_flop: str = ""  # of attention: the arithmetic of all heads of the rank's own sequences
     multiply: Multiply | None = None
     dealt: str = ""  # the share of the matrix that the chip has
     experts: str = ""
@@ -165,7 +166,8 @@ def _sums(share: Sharing, work: Work) -> None:
     attention = [row.flop for row in work.rows if row.flop and not row.weight_bytes]
     _sum(sheet, "matmul_flop", matmul, "FLOP")
     if share.refined("attention"):
-        _sum(sheet, "pass_flop", ["matmul_flop", *attention], "FLOP")
+        _sum(sheet, "attention_flop", attention, "FLOP")
+        _sum(sheet, "pass_flop", ["matmul_flop", "attention_flop"], "FLOP")
     _compute_time(share, work)
     _sum(sheet, "weights_bytes", work.names("weight_bytes"), "B")
     _sum(sheet, "kv_bytes", work.names("kv_bytes"), "B")

@@ -23,6 +23,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import page
+import steps
 
 from headway import catalog
 from headway.equations import roofline
@@ -136,6 +137,7 @@ def report() -> str:
     lines += [f"| {n} | {r:,.0f} | {r / loop:,.1f}x | {r / PEER_PER_S:,.1f}x |" for n, r in measured]
     lines += ["", "The bar is 5,000,000 three-term evaluations a second in one call on one core; the last column"
               " compares with the fastest published tool of the same coarseness, on its own machine.", "",
+              *steps.report(), "",
               "| models, best of several runs | ms | against parsing |", "|---|---|---|",
               *(f"| {name} | {ms:.1f} | {ms / read[0][1]:,.1f}x |" for name, ms in read), "",
               "| start-up, median of 21 beyond the bare interpreter | ms |", "|---|---|"]  # fmt: skip

@@ -31,7 +31,7 @@ class Layout:
     """Degrees of parallelism; all 1 is a model on one chip.
 
     `data_parallel` is that of attention: ranks with sequences of their own. `redundant_experts` are copies of busy
-    experts. `padded_heads` allows heads that do not divide: chips then hold empty ones, as PaLM was served.
+    experts. `padded_heads` allows heads that do not divide: some chips then hold empty ones.
     """
 
     tensor_parallel: int = 1

@@ -31,15 +31,15 @@ class Run(NamedTuple):
 
 RUNS = (
     Run(
-        f"fuzz: {FUZZ_EXAMPLES:,} command lines, systems, numbers, configs, addresses, TOML files, pictures",
+        f"fuzz: {FUZZ_EXAMPLES:,} command lines, systems, numbers, configs, layouts, addresses, TOML files, pictures",
         ("tests/test_fuzz.py",),
         {"HEADWAY_FUZZ_EXAMPLES": str(FUZZ_EXAMPLES)},
     ),
     Run(
         f"laws: {LAW_EXAMPLES:,} random examples of each law",
         tuple(f"tests/test_{name}.py" for name in (
-            "attention", "collectives", "context", "cost", "first_order", "kv_variants", "memory_tiers", "model", "moe",
-            "parallelism", "queueing", "speculation", "uncertainty", "units")),
+            "attention", "collectives", "context", "cost", "first_order", "kv_variants", "layouts", "memory_tiers",
+            "model", "moe", "network", "parallelism", "queueing", "speculation", "topology", "uncertainty", "units")),
         {"HEADWAY_LAW_EXAMPLES": str(LAW_EXAMPLES)},
     ),
     Run(

@@ -159,7 +159,9 @@ def test_a_pass_of_one_token_is_decode(model, batch, tokens, refine):
 def test_every_refinement_moves_the_pass_in_its_own_direction(model, on, batch, tokens, q):
     """Hits only ever shorten the reading of weights; attention and communication only ever add."""
     plain = ask(model, on, batch=batch, context=tokens, pass_tokens=q)
-    refined = {name: ask(model, on, batch=batch, context=tokens, pass_tokens=q, refine=[name]) for name in PLAIN_REFINEMENTS}
+    refined = {
+        name: ask(model, on, batch=batch, context=tokens, pass_tokens=q, refine=[name]) for name in PLAIN_REFINEMENTS
+    }
     moved = {"expert-hits": "t_weights_s", "attention": "t_compute_s", "communication": "t_comm_s"}
     for name, result in refined.items():
         assert [t for t in TIMES[:4] if getattr(result, t) != getattr(plain, t)] in ([], [moved[name]])
@@ -177,12 +179,12 @@ def test_one_token_fetches_what_it_multiplies_and_many_fetch_everything(model):
     config = load_model(model)
     shape, block = config.architecture, config.architecture.experts
     one = ask(model, batch=1, refine=["expert-hits"])
-    routed = shape.parts()["routed_experts"]
-    rest = config.total_params - config.lookup_params - routed
-    share = rest + routed * block.experts_per_token / block.n_experts
-    assert one.fetched_params == pytest.approx(share, rel=ONE_ROUNDING)
-    assert one.fetched_params == pytest.approx(config.active_params, rel=ONE_ROUNDING)
-    read_bytes = share * config.read_weight_bytes / (config.total_params - config.lookup_params)
+    parts = shape.parts()
+    parts["embedding"] -= shape.looked_up
+    parts["routed_experts"] *= block.experts_per_token / block.n_experts
+    assert sum(parts.values()) == pytest.approx(config.active_params, rel=ONE_ROUNDING)
+    read_bytes = sum(params * config.storage[part].bytes_per_param for part, params in parts.items())
+    assert one.weights_bytes == pytest.approx(read_bytes, rel=ONE_ROUNDING)  # each part in its own format
     assert one.t_weights_s == pytest.approx(read_bytes / (72 * 8e12), rel=ONE_ROUNDING)
     many = ask(model, batch=100_000, refine=["expert-hits"])
     assert many.fetched_params == pytest.approx(config.total_params - config.lookup_params, rel=ONE_ROUNDING)

@@ -14,10 +14,12 @@ import os
 import re
 import signal
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 from importlib.resources import files
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
@@ -27,7 +29,11 @@ from headway.catalog.store import families
 from headway.cli import COMMANDS, main
 from headway.cli.equation import by_name
 from headway.errors import HeadwayError
-from headway.step.question import REFINEMENTS
+from headway.hardware import load_system
+from headway.model.config import load_model
+from headway.step.first_order import evaluate
+from headway.step.layout import DEGREES, Layout
+from headway.step.question import REFINEMENTS, Draft, Question
 from headway.web.page import board_json, inputs_json
 from headway.web.state import BOARDS
 
@@ -466,6 +472,63 @@ def test_any_config_is_read_or_refused(folder, content, rest, roofline):
     (folder / "config.json").write_bytes(content)
     asked = ["roofline", "config.json", "--on", "gb300-nvl72:8"] if roofline else ["model", "config.json"]
     judge([*asked, *rest])
+
+
+degrees = mostly(st.sampled_from([1, 1, 1, 2, 4, 8]), st.sampled_from([3, 5, 16, 64, 72]), st.integers(1, 10**7))
+
+
+@st.composite
+def layouts(draw):
+    """A layout; the ranks of a stage may have experts of their own, as many or any number."""
+    layout = Layout(
+        *(draw(degrees) for _ in DEGREES), draw(mostly(st.just(0), st.integers(0, 64))), draw(st.booleans())
+    )
+    ranks = draw(mostly(st.sampled_from([1, layout.stage_chips]), st.just(layout.expert_parallel)))
+    return replace(layout, expert_parallel=ranks)
+
+
+sizes = mostly(st.integers(1, 10**5), st.floats(0, 1e30), st.sampled_from([0, 1e-30, 1e30, -1, float("nan"), "x"]))
+axes = st.one_of(sizes, st.lists(sizes, min_size=1, max_size=3))
+chance = st.floats(0, 1)
+passes = st.fixed_dictionaries({
+    "batch": axes, "context_tokens": axes, "pass_tokens": st.one_of(st.just(1), axes),
+    "refine": st.lists(st.sampled_from(REFINEMENTS), unique=True).map(tuple), "layout": mostly(layouts(), st.none()),
+    "beyond_memory": mostly(st.just(True), st.just(False)), "by_operator": st.booleans(),
+    "overlap": mostly(st.sampled_from([0.0, "two-batch"]), chance, junk),
+    "sends": mostly(st.sampled_from(["each", "domain"]), junk),
+    "act_dtype": mostly(st.sampled_from(["", "bf16", "fp8"]), junk), "chunk_tokens": mostly(st.just(0), sizes),
+    "handed_over": mostly(st.just(False), st.just(True)),
+    "draft": mostly(st.none(), st.builds(Draft, st.integers(1, 9), chance, chance, st.just("a test"))),
+})  # fmt: skip
+MARGINS = ("largest_length",)  # below zero where the states alone take more than there is
+
+
+@share(12)
+@given(
+    content=mostly(st.none(), config_files()), name=st.sampled_from(MODELS),
+    system=st.sampled_from([*CHIPS, *SYSTEMS]), count=st.sampled_from(["", ":8", ":64", ":144", ":1024"]),
+    asked=passes,
+)  # fmt: skip
+def test_any_model_on_any_layout_of_any_system_is_a_pass_or_refused(folder, content, name, system, count, asked):
+    """Models of the catalog and of mutated configs, whatever is asked: times from zero up without NaN, or one line."""
+    if content is not None:
+        (folder / "config.json").write_bytes(content)
+        name = "config.json"
+    with time_limit():
+        try:
+            result = evaluate(load_model(name), load_system(f"{system}{count}"), Question(**asked))
+        except HeadwayError as error:
+            told = str(error)
+            assert told == " ".join(told.split())
+            assert len(told) < 1000
+            return
+    for cell in result.sheet:
+        quantity = cell.quantity
+        if quantity.value is not None:
+            assert not np.any(np.isnan(quantity.value)), quantity
+            assert quantity.name.startswith(MARGINS) or np.all(np.asarray(quantity.value) >= 0), quantity
+    assert np.all(np.asarray(result.sheet.need("step_s")) > 0)
+    assert np.all(np.isfinite(result.sheet.need("step_s")))
 
 
 PLACES = ("batch", "context", "prompt", "model", "on", "set", "refine", "terms", "technique", "chips", "vs_model",

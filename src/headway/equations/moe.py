@@ -122,6 +122,24 @@ def fetched_params(rest_params: Array, routed_params: Array, hit_share: Array) -
     return rest_params + routed_params * hit_share
 
 
+def mean_format_params(read_params: Array, routed_params: Array, hit_share: Array, format_ratio: Array = 1.0) -> Array:
+    """Parameters of the mean format whose bytes are those that a pass reads: of routed experts only those hit. [params]
+
+        params = read_params - routed_params * format_ratio * (1 - hit_share)
+
+    read_params: parameters that a pass streams where every expert is hit [params]
+    routed_params: parameters of all routed experts [params]
+    hit_share: share of the routed experts read [1]
+    format_ratio: bytes of a routed parameter over the mean of all; below 1 where experts alone are quantised [1]
+
+    Source: derived here; `fetched_params` is the case of one format for all.
+
+    >>> mean_format_params(670.1e9, 653.9e9, 0.25) / 1e9
+    179.675
+    """
+    return read_params - routed_params * format_ratio * (1 - hit_share)
+
+
 def busiest_rank_share(hit_probability: Array, experts_per_rank: int | Array, n_ranks: Array) -> Array:
     """Share of its experts that the busiest rank of a layer must read, on average over passes. [1]
 

@@ -34,6 +34,22 @@ def held_params(params: Array, share: Array, fill: Array = 1.0) -> Array:
     return params * share * fill
 
 
+def body_params(active_params: Array, head_params: Array) -> Array:
+    """Parameters that every token multiplies, whether or not its successor is asked for: all but the head. [params]
+
+        body = active_params - head_params
+
+    active_params: parameters that one token multiplies [params]
+    head_params: parameters of the output projection [params]
+
+    Source: derived here.
+
+    >>> body_params(69.5e9, 1.05e9) / 1e9
+    68.45
+    """
+    return active_params - head_params
+
+
 def matrix_flop(tokens: Array, held_params: Array, flop_per_param: Array = 2.0) -> Array:
     """Arithmetic of an operator: one multiply-add for each parameter and token. [FLOP]
 

@@ -194,6 +194,7 @@ class Model:
         dense = why or "it has no routed experts"
         rows = [
             ("routed_params", float(shape.parts()["routed_experts"]) if shape else None, "params", why),
+            ("routed_format_ratio", self._routed_format_ratio, "1", why),
             ("n_experts", float(block.n_experts) if block else None, "experts", dense),
             ("experts_per_token", float(block.experts_per_token) if block else None, "experts", dense),
             ("moe_layers", float(shape.moe_layers) if shape else None, "layers", why),
@@ -202,6 +203,12 @@ class Model:
             ("expert_input_size", float(block.expert_input_size) if block else None, "1", dense),
         ]
         return [self._or_gap(name, value, unit, reason) for name, value, unit, reason in [*rows, *self._flop(why)]]
+
+    @property
+    def _routed_format_ratio(self) -> float:
+        """Bytes of a parameter of routed experts over the mean of all that are read; 1 where nothing is known."""
+        mean = self.read_weight_bytes / (self.total_params - self.lookup_params)
+        return self.storage["routed_experts"].bytes_per_param / mean
 
     def _flop(self, why: str) -> list[tuple[str, float | None, str, str]]:
         """Arithmetic of attention for a pair of tokens, of each group, and of the states."""

@@ -43,8 +43,8 @@ def write_traffic(sheet: Worksheet, model: Model, asked: Question) -> None:
         sheet.compute_all([
             ("tokens_in_pass", roofline.tokens_in_pass, "tokens", "batch pass_tokens"),
             ("hit_share", moe.hit_probability, "1", "tokens=tokens_in_pass n_experts experts_per_token"),
-            ("rest_params", roofline.read_params, "params", "total_params=read_params lookup_params=routed_params"),
-            ("fetched_params", moe.fetched_params, "params", "rest_params routed_params hit_share"),
+            ("fetched_params", moe.mean_format_params, "params",
+             "read_params routed_params hit_share format_ratio=routed_format_ratio"),
         ])  # fmt: skip
         # The balance batch is thousands: every expert is hit there, so it is computed with all the weights.
         sheet.compute_all([

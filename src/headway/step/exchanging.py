@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
+from headway.equations import chip_memory, operators
 from headway.equations import layout as sharing
-from headway.equations import operators
 from headway.equations._total import total
 from headway.errors import BadInput
 from headway.provenance import Origin, Quantity
@@ -203,7 +203,7 @@ def write_handover(share: Sharing) -> None:
     if "scaleout_bytes_per_s" not in share.sheet:
         write_links(share.sheet, share.system)
     share.sheet.compute_all([
-        ("t_handover_s", sharing.handover_s, "s",
+        ("t_handover_s", chip_memory.handover_s, "s",
          "kv_bytes=chip_kv_bytes bandwidth_bytes_per_s=scaleout_bytes_per_s latency_s=scaleout_latency_s"),
-        ("first_token_s", sharing.first_token_s, "s", "step_s handover_s=t_handover_s"),
+        ("first_token_s", chip_memory.first_token_s, "s", "step_s handover_s=t_handover_s"),
     ])  # fmt: skip

@@ -296,8 +296,7 @@ def _useful_flop(sheet: Worksheet, asked: Question, rows: tuple[Row, ...]) -> st
     """The arithmetic that the model's tokens need, however often a layout repeats some of it."""
     if asked.degrees is None:
         return "pass_flop" if "pass_flop" in sheet else "matmul_flop"
-    sheet.compute("useful_matmul_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")
-    parts = ["useful_matmul_flop"]
+    parts = _useful_matmul(sheet, asked)
     if whole := [row.whole_flop for row in rows if row.whole_flop]:
         sheet.compute("rank_attention_flop", total, "FLOP", " ".join(whole))
         sheet.compute("useful_attention_flop", layout.of_whole_batch, "FLOP",
@@ -314,3 +313,17 @@ def _useful_flop(sheet: Worksheet, asked: Question, rows: tuple[Row, ...]) -> st
         parts.append("useful_prompt_flop")
     sheet.compute("useful_flop", total, "FLOP", " ".join(parts))
     return "useful_flop"
+
+
+def _useful_matmul(sheet: Worksheet, asked: Question) -> list[str]:
+    """The matrices' arithmetic of all tokens; with `logits` the head's only of those whose successor is asked for."""
+    if "logits" not in asked.refine or "head_params" not in sheet:
+        sheet.compute("useful_matmul_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params")
+        return ["useful_matmul_flop"]
+    asked_for = "pass_tokens" if asked.verifies else "one_token"
+    sheet.compute_all([
+        ("body_params", operators.body_params, "params", "active_params head_params"),
+        ("useful_matmul_flop", roofline.matmul_flop, "FLOP", "batch pass_tokens active_params=body_params"),
+        ("useful_head_flop", roofline.matmul_flop, "FLOP", f"batch pass_tokens={asked_for} active_params=head_params"),
+    ])  # fmt: skip
+    return ["useful_matmul_flop", "useful_head_flop"]

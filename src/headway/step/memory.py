@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 
-from headway.equations import context, kv_variants, operators, roofline
-from headway.equations import layout as sharing
+from headway.equations import chip_memory, context, kv_variants, operators, roofline
 from headway.equations._total import total
 from headway.model.cache import write_context_within, write_stored
 from headway.provenance import Origin, Quantity
@@ -24,15 +23,15 @@ def write_chip_memory(share: Sharing, work: Work) -> None:
     _activations(share)
     sheet = share.sheet
     sheet.compute_all([
-        ("groups", sharing.collective_groups, "1",
+        ("groups", chip_memory.collective_groups, "1",
          "tensor_parallel pipeline_parallel data_parallel expert_parallel context_parallel"),
-        ("chip_needed_bytes", sharing.chip_needed_bytes, "B",
+        ("chip_needed_bytes", chip_memory.chip_needed_bytes, "B",
          "weights_bytes=chip_weights_bytes kv_bytes=chip_kv_bytes activation_bytes=chip_activation_bytes "
          "buffer_bytes=collective_buffer_bytes groups reserve_bytes=runtime_reserve_bytes"),
         ("chip_varying_bytes", total, "B", "chip_kv_bytes sequence_activation_bytes"),
-        ("chip_room_bytes", sharing.chip_room_bytes, "B",
+        ("chip_room_bytes", chip_memory.chip_room_bytes, "B",
          "memory_bytes needed_bytes=chip_needed_bytes varying_bytes=chip_varying_bytes"),
-        ("largest_batch", sharing.largest_layout_batch, "sequences",
+        ("largest_batch", chip_memory.largest_layout_batch, "sequences",
          "room_bytes=chip_room_bytes varying_bytes=chip_varying_bytes sequences=micro_batch data_parallel "
          "pipeline_parallel"),
     ])  # fmt: skip
@@ -60,7 +59,7 @@ def _weights(share: Sharing, work: Work) -> None:
             layers.append(stored)
     sheet.compute("layers_bytes", total, "B", " ".join(layers))
     _ends(share)
-    sheet.compute("chip_weights_bytes", sharing.chip_weights_bytes, "B",
+    sheet.compute("chip_weights_bytes", chip_memory.chip_weights_bytes, "B",
                   "layers_bytes head_bytes embedding_bytes pipeline_parallel")  # fmt: skip
 
 
@@ -125,16 +124,16 @@ def _activations(share: Sharing) -> None:
     share.give("vocabulary", float(heads[0].outputs), "1", "rows of the head")
     per_head = "sampled_tokens" if share.refined("logits") else "rank_tokens"
     sheet.compute_all([
-        ("peak_activation_bytes", sharing.activation_peak_bytes, "B",
+        ("peak_activation_bytes", chip_memory.activation_peak_bytes, "B",
          "tokens=rank_tokens hidden_size widest ways=tensor_parallel bytes_per_element=activation_bytes_per_element"),
-        ("logits_bytes", sharing.logits_bytes, "B",
+        ("logits_bytes", chip_memory.logits_bytes, "B",
          f"tokens={per_head} vocabulary ways=tensor_parallel bytes_per_element=logits_bytes_per_element"),
         ("sequence_activation_bytes", total, "B", "peak_activation_bytes logits_bytes"),
     ])  # fmt: skip
     if not share.asked.chunk_tokens:
         sheet.compute("chip_activation_bytes", total, "B", "sequence_activation_bytes")
         return
-    sheet.compute("chunk_activation_bytes", sharing.activation_peak_bytes, "B",
+    sheet.compute("chunk_activation_bytes", chip_memory.activation_peak_bytes, "B",
                   "tokens=rank_chunk_tokens hidden_size widest ways=tensor_parallel "
                   "bytes_per_element=activation_bytes_per_element")  # fmt: skip
     sheet.compute("chip_activation_bytes", total, "B", "sequence_activation_bytes chunk_activation_bytes")
@@ -143,10 +142,10 @@ def _activations(share: Sharing) -> None:
 def _largest_context(share: Sharing) -> None:
     """The longest context at the batch asked; activations of the pass stay as they are."""
     sheet, model = share.sheet, share.model
-    sheet.compute("kv_room_bytes", sharing.chip_room_bytes, "B",
+    sheet.compute("kv_room_bytes", chip_memory.chip_room_bytes, "B",
                   "memory_bytes needed_bytes=chip_needed_bytes varying_bytes=chip_kv_bytes")  # fmt: skip
     write_stored(sheet, model, "cached_tokens", "sequence_bytes")
-    sheet.compute("room_per_sequence_bytes", sharing.scaled_room_bytes, "B",
+    sheet.compute("room_per_sequence_bytes", chip_memory.scaled_room_bytes, "B",
                   "room_bytes=kv_room_bytes sequences=micro_batch whole_bytes=sequence_bytes "
                   "chip_bytes=sequence_chip_bytes")  # fmt: skip
     if model.cache_is_plain:

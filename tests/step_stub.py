@@ -7,8 +7,8 @@ USABLE = 0.9
 
 def steps(
     model, system, *, batch, context_tokens, pass_tokens=1, tensor_parallel=1, pipeline_parallel=1, data_parallel=1,
-    expert_parallel=1, context_parallel=1, redundant_experts=0, padded_heads=False, refine=(), changes=None,
-    want=("step_s",),
+    expert_parallel=1, context_parallel=1, redundant_experts=0, padded_heads=False, overlap=0.0, refine=(),
+    changes=None, want=("step_s",),
 ):  # fmt: skip
     """Everything is dealt evenly over the chips; arithmetic and traffic overlap; nothing is refused."""
     chips = np.asarray(tensor_parallel) * pipeline_parallel * data_parallel * context_parallel
@@ -27,5 +27,5 @@ def steps(
         "weights_bytes": model.read_weight_bytes / chips + 0 * step,
         "chip_needed_bytes": (model.weight_bytes + np.asarray(batch) * length * kv) / chips,
         "largest_batch": np.floor(room / np.maximum(length * kv, 1.0)) + 0 * step,
-        "runtime_reserve_bytes": 0 * step, "refusal": np.full(np.shape(step), ""),
+        "runtime_reserve_bytes": 0 * step, "chip_activation_bytes": 0 * step, "refusal": np.full(np.shape(step), ""),
     }  # fmt: skip

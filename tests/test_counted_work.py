@@ -311,3 +311,49 @@ def test_a_pass_on_one_chip_streams_what_was_counted(name):
         edge = sum(one.numbers for one in kept if row["pass"]["context"] >= min(one.reach)) * row["pass"]["batch"]
         read = sum(layer["read"] for layer in row["cache"]) + edge
         assert float(computed.kv_bytes) == read * model.kv_dtype.bytes_per_number, row["pass"]
+
+
+def _apart(row):
+    """The same pass taken apart, with activations, and logits of as many tokens as were counted."""
+    size = row["pass"]
+    logits = ("logits",) if size["logit_tokens"] < size["pass_tokens"] else ()
+    asked = Question(size["batch"], size["context"], size["pass_tokens"], by_operator=True,
+                     refine=("attention", "activations", *logits), beyond_memory=True)  # fmt: skip
+    return evaluate(_model(row["name"]), ONE_CHIP, asked)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_operator_on_the_sheet_does_reads_and_moves_what_was_counted(name):
+    """Part by part: arithmetic of the matrices, bytes of their weights, and of what goes in and comes out.
+
+    Experts' weights depend on which were hit, and what joined matrices take in is read once there; those two are left
+    to the tests above.
+    """
+    joined = _of(name)[0]["config"]["model_type"] in JOINED
+    for row in _of(name, "plain"):
+        assert row["pass"]["logit_tokens"] in (1, row["pass"]["pass_tokens"])
+        found = _apart(row)
+        done, read, moved = Counter(), Counter(), Counter()
+        for one in found.rows:
+            if one.multiply is None or not one.multiply.outputs:
+                continue
+            kind = "lm_head" if one.multiply.tokens == "head" else one.part
+            biases = one.multiply.per_layer - one.multiply.inputs * one.multiply.outputs
+            beside = 2 * biases * one.multiply.layers * one.multiply.times * float(found.value(one.tokens))
+            done[kind] += float(found.value(one.flop)) - beside
+            read[kind] += float(found.value(one.weight_bytes))
+            moved[kind] += float(found.value(one.moved_bytes))
+        for kind in PRODUCTS:
+            assert done[kind] == pytest.approx(_sum(row, "flop", kind), rel=1e-12), (kind, row["pass"])
+        for kind in PRODUCTS[:4]:
+            biases = sum(
+                (one.multiply.per_layer - one.multiply.inputs * one.multiply.outputs)
+                * one.multiply.layers * one.multiply.times
+                for one in found.rows if one.multiply and one.multiply.outputs and one.part == kind
+                and one.multiply.tokens == "rank"
+            )  # fmt: skip
+            stored = 2 * (_sum(row, "weight_numbers", kind) + biases)
+            assert read[kind] == pytest.approx(stored, rel=1e-12), (kind, row["pass"])
+            if not joined:
+                counted = 2 * (_sum(row, "in_numbers", kind) + _sum(row, "out_numbers", kind))
+                assert moved[kind] == pytest.approx(counted, rel=1e-12), (kind, row["pass"])

@@ -322,7 +322,7 @@ def draw_into(report: Report, target: Any, command: str) -> None:
     from headway.drawing import draw  # noqa: PLC0415
     from headway.figures.scatter import Scatter  # noqa: PLC0415
 
-    regimes = list(report.by("regime"))
+    regimes = [name for name, found in report.by("regime").items() if found.all_tiers.predicted]
     panels = []
     for title, unit in (("Times", "s"), ("Rates", "tokens/s")):
         groups: dict[str, list[tuple[float, float]]] = {regime: [] for regime in regimes}
@@ -330,7 +330,9 @@ def draw_into(report: Report, target: Any, command: str) -> None:
             if p.predicted is not None and p.case is not None and (p.row.text("unit") == "tokens/s") == (unit != "s"):
                 scale = p.case.si_per_unit
                 if p.row.text("unit") in ("tokens/s", "s", "ms", "us"):
-                    groups[p.row.text("regime") or "not stated"].append((p.row.value * scale, p.predicted * scale))
+                    groups.setdefault(p.row.text("regime") or "not stated", []).append(
+                        (p.row.value * scale, p.predicted * scale)
+                    )
         panels.append(Scatter(title, "measured", "predicted", unit, {n: tuple(points) for n, points in groups.items()}))
     words = {}
     if target.suffix.lower() == ".html":

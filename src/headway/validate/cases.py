@@ -10,10 +10,11 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from headway.catalog import Entry, resolve
 from headway.errors import HeadwayError
-from headway.hardware import System, load_system
+from headway.hardware import System, changed_system, load_system
 from headway.model.model import Model
 from headway.validate.filling import Laid, NotPredicted, fill, lay_out, linked
 from headway.validate.formats import model_of
@@ -54,7 +55,7 @@ class Case:
 
     `load` is "static" (one batch, prefilled together), "closed" (so many users, each with one request), "saturated" (as
     many as fit, and at most `most`) or "open" (requests arrive at a rate). `earlier` are tokens that are cached before
-    the prompt.
+    the prompt. `overlap` is how messages are hidden: "two-batch", or "" for not at all.
     """
 
     row: Row
@@ -72,6 +73,7 @@ class Case:
     context: float = 0.0
     earlier: float = 0.0
     most: float = math.inf
+    overlap: str = ""
     filled: tuple[str, ...] = ()
 
 
@@ -85,7 +87,8 @@ def case_of(row: Row) -> Case:
     row = fill(row)
     model = model_of(row)
     load, number = _load(row)
-    spec, chips = _machine(row)
+    entry = _entry(row)
+    spec, chips = _machine(row, entry)
     whole = _system(spec, chips)
     laid, default = lay_out(row, model, whole, chips)
     prompt, output, context = _lengths(row, asked)
@@ -93,10 +96,10 @@ def case_of(row: Row) -> Case:
     earlier = 0.0
     if asked in WITH_PROMPT and row.number("avg_context") is not None and row.number("output_len") is not None:
         earlier = max(0.0, context - prompt - output / 2)  # of a longer dialogue: cached before the prompt
-    system, link = _linked(spec, laid.chips)
+    system, link = _linked(spec, laid.chips, tuple(entry.get("figures", {}).items()))
     filled = (*row.filled, *filter(None, (default, link)))
     return Case(row, model, system, chips, laid, asked, _unit(row, asked), load[0], batch, rate, prompt, output,
-                context, earlier, load[2], filled)  # fmt: skip
+                context, earlier, load[2], _overlap(row), filled)  # fmt: skip
 
 
 def _asked(row: Row) -> str:
@@ -117,18 +120,28 @@ def _unit(row: Row, asked: str) -> float:
     return units[row.text("unit")]
 
 
-def _machine(row: Row) -> tuple[str, int]:
+def _overlap(row: Row) -> str:
+    """How the engine hides messages; a column that only the table of defaults fills, or a user."""
+    text = row.text("overlap").lower()
+    if text not in ("", "two-batch"):
+        raise NotPredicted("a cell is not what its column means", f"overlap is two-batch or blank, found {text}")
+    return text
+
+
+def _entry(row: Row) -> Mapping[str, Any]:
+    """What the table of names says of a row's machine; empty where the row has a name of the catalog."""
+    return next((entry for entry in table("names", "machine")
+                 if row.text("hardware") == entry.get("hardware") or row.text("hw_key") == entry.get("key")),
+                {})  # fmt: skip
+
+
+def _machine(row: Row, entry: Mapping[str, Any]) -> tuple[str, int]:
     """The chip of a row by its name in the catalog, and how many of them."""
-    entry = next((entry for entry in table("names", "machine")
-                  if row.text("hardware") == entry.get("hardware") or row.text("hw_key") == entry.get("key")),
-                 None)  # fmt: skip
     tried = [entry["name"]] if entry else [row.text("hw_key"), row.text("hardware")]
     found = next(filter(_is_machine, map(resolve, filter(None, tried))), None)
     if found is None:
         raise NotPredicted("machine not in the catalog", row.text("hw_key") or row.text("hardware"))
-    return found.texts["chip"] if found.kind == "system" else found.name, _chips(row, found) * (entry or {}).get(
-        "chips", 1
-    )
+    return found.texts["chip"] if found.kind == "system" else found.name, _chips(row, found) * entry.get("chips", 1)
 
 
 def _is_machine(found: Entry | None) -> bool:
@@ -157,8 +170,9 @@ def _system(name: str, chips: int | None) -> System:
 
 
 @functools.cache
-def _linked(name: str, chips: int) -> tuple[System, str]:
-    return linked(_system(name, chips))
+def _linked(name: str, chips: int, figures: tuple[tuple[str, float], ...]) -> tuple[System, str]:
+    """One server with the figures that the table of names adds; always the same object for the same words."""
+    return linked(changed_system(_system(name, chips), dict(figures)))
 
 
 def _load(row: Row) -> tuple[tuple[str, str, float], float]:

@@ -1,6 +1,6 @@
 """What a measured row leaves blank: filled from the stated table of defaults, each with its name kept on the row.
 
-Lengths, batch and formats are values of the table. A layout is computed by one of five rules, which the table names,
+Lengths, batch and formats are values of the table. A layout is computed by one of six rules, which the table names,
 and a link that no source gives by another.
 """
 
@@ -147,12 +147,24 @@ def _padded_heads(_row: Row, _model: Model, _system: System, chips: int) -> Laid
 
 def _replicas(_row: Row, model: Model, system: System, chips: int) -> Laid:
     """The most servers of equal size, a power of two, of which one holds the weights in half of its usable memory."""
+    size = _server_chips(model, system, chips)
+    return Laid(tensor_parallel=size, servers=chips // size)
+
+
+def _attention_replicas(_row: Row, model: Model, system: System, chips: int) -> Laid | None:
+    """The same servers, each with attention data parallel and one rank of experts for each chip."""
+    if _has_no_experts(model):
+        return None
+    size = _server_chips(model, system, chips)
+    return Laid(data_parallel=size, expert_parallel=size, servers=chips // size)
+
+
+def _server_chips(model: Model, system: System, chips: int) -> int:
     memory, share = system.figure("memory_bytes").value, defaults()["usable_memory_fraction"].value
     if memory is None:
         raise NotPredicted("a figure of the machine is not known", "memory_bytes")
     sizes = [2**power for power in range(int(math.log2(chips)) + 1) if chips % 2**power == 0]
-    size = next((size for size in sizes if model.weight_bytes <= HALF * share * memory * size), chips)
-    return Laid(tensor_parallel=size, servers=chips // size)
+    return next((size for size in sizes if model.weight_bytes <= HALF * share * memory * size), chips)
 
 
 _RULES: Mapping[str, Callable[[Row, Model, System, int], Laid | None]] = {
@@ -161,4 +173,5 @@ _RULES: Mapping[str, Callable[[Row, Model, System, int], Laid | None]] = {
     "whole-chips": _whole_chips,
     "padded-heads": _padded_heads,
     "replicas": _replicas,
+    "attention-replicas": _attention_replicas,
 }

@@ -23,6 +23,7 @@ from headway.step.question import REFINEMENTS
 from headway.units import format_si
 from headway.validate.cases import WITH_PROMPT, Case, case_of
 from headway.validate.filling import NotPredicted
+from headway.validate.in_flight import in_flight_bytes
 from headway.validate.measured import Row
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +31,8 @@ Steps = Callable[..., Mapping[str, Array]]
 NODE_CHIPS = 8  # of what the rows call a node
 GRID = 96  # numbers in flight at which an open loop is looked at
 _HAS_PROMPT = (*WITH_PROMPT, "mfu")
-_WANTED = ("step_s", "t_compute_s", "weights_bytes", "chip_needed_bytes", "runtime_reserve_bytes", "refusal")
+_WANTED = ("step_s", "t_compute_s", "weights_bytes", "chip_needed_bytes", "chip_activation_bytes",
+           "runtime_reserve_bytes", "refusal")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def predict(
             found[place] = Prediction(row, reason=why.reason, detail=why.detail)
         else:
             groups.setdefault(
-                (id(case.model), case.system.name, case.load == "open", case.laid.padded_heads), []
+                (id(case.model), id(case.system), case.load == "open", case.laid.padded_heads, case.overlap), []
             ).append((place, case))
     for members in groups.values():
         cases = [case for _, case in members]
@@ -118,6 +120,7 @@ class _Group:
             for name in ("prompt", "output", "context", "earlier", "batch", "rate_per_s", "most")
         )
         self.load = np.array([case.load for case in cases])
+        self.overlap = {"overlap": cases[0].overlap} if cases[0].overlap else {}
         self.asked = np.array([case.asked for case in cases])
         self.degrees = {
             name: np.array([getattr(case.laid, name) for case in cases])
@@ -128,7 +131,7 @@ class _Group:
         """The step model at a point for each case, or at several: then along the first axis."""
         answers: Mapping[str, Array] = self.steps(
             self.cases[0].model, self.cases[0].system, batch=batch, context_tokens=context, pass_tokens=pass_tokens,
-            padded_heads=self.cases[0].laid.padded_heads, refine=self.refine, want=want, **self.degrees,
+            padded_heads=self.cases[0].laid.padded_heads, refine=self.refine, want=want, **self.overlap, **self.degrees,
         )  # fmt: skip
         return answers
 
@@ -252,7 +255,9 @@ def _answer(case: Case, counts: tuple[float, float, float], phase: int, at: Mapp
             return float(at["weights_bytes"][0]) / step
         case "memory":
             used = at["chip_needed_bytes"] - at["runtime_reserve_bytes"]  # as an allocator counts it
-            return float(max(used[1:3])) * case.chips  # in the prefill, or at the end
+            ahead = in_flight_bytes(case.row, case.model, prompts * case.prompt) / case.laid.chips
+            prefilling = used[1] + max(0.0, ahead - float(at["chip_activation_bytes"][1]))
+            return float(max(prefilling, used[2])) * case.chips  # in the prefill, or at the end
     raise AssertionError(case.asked)
 
 

@@ -7,6 +7,7 @@ nine in ten of them do not exceed, and as bias the median signed error.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ BY = {"source": "source_key", "chip": "hw_key", "framework": "framework", "model
 HARD_TIERS = ("A", "B")
 WHY_NO_INTERVAL = "no error has been measured yet"
 NOTHING = "no row is predicted"
-_NOT_EXPLAINED = "not explained"
+NOT_EXPLAINED = "not explained"
 _OF_DECODE = {"decode time": 1, "64 steps": 1, "decode rate": -1, "weight bandwidth": -1}  # longer or less is slower
+_OF_OTHERS = {"prefill time": 1, "request time": 1, "prefill rate": -1, "output rate": -1, "mfu": -1}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Beaten:
-    """A decode row that was measured faster than the computed pass, by so many per cent, and why that can be."""
+    """A row that was measured faster than predicted, by so many per cent, and why that can be."""
 
     prediction: Prediction
     faster_pct: float
@@ -105,15 +107,36 @@ class Report:
     @property
     def beaten(self) -> list[Beaten]:
         """Decode rows that are faster than the computed pass, the furthest first; of every tier."""
+        return self._faster(_OF_DECODE)
+
+    @property
+    def ahead(self) -> list[Beaten]:
+        """Other rows that are faster than predicted: no bound is broken, for their batch or their length is a guess."""
+        return self._faster(_OF_OTHERS)
+
+    def _faster(self, of: Mapping[str, int]) -> list[Beaten]:
         found = []
         for prediction in self.predictions:
-            if prediction.predicted is None or prediction.case is None or prediction.case.asked not in _OF_DECODE:
+            if prediction.predicted is None or prediction.case is None or prediction.case.asked not in of:
                 continue
-            faster = (prediction.predicted / prediction.row.value) ** _OF_DECODE[prediction.case.asked] - 1
+            faster = (prediction.predicted / prediction.row.value) ** of[prediction.case.asked] - 1
             if faster > 0:
                 why = first("explained", "why", prediction.case.row)
-                found.append(Beaten(prediction, 100 * faster, why["text"] if why else _NOT_EXPLAINED))
+                found.append(Beaten(prediction, 100 * faster, why["text"] if why else NOT_EXPLAINED))
         return sorted(found, key=lambda b: (-b.faster_pct, b.prediction.row.text("id")))
+
+    def times_too_fast(self, metric: str | None = None) -> float | None:
+        """By how much the predictions of the headline are too fast, in the median configuration, as a factor.
+
+        Times and rates are on one footing here: measured / predicted of times, predicted / measured of rates. Of one
+        metric, or of all that are times or rates; None where no such row is predicted.
+        """
+        groups: dict[str, list[float]] = {}
+        for p in self.predictions:
+            slower = {**_OF_DECODE, **_OF_OTHERS}.get(p.case.asked) if p.case else None
+            if p.predicted and slower and self.counts(p) and metric in (None, p.row.text("metric")):
+                groups.setdefault(p.row.text("group_id"), []).append(-slower * math.log(p.predicted / p.row.value))
+        return math.exp(float(np.median([np.mean(logs) for logs in groups.values()]))) if groups else None
 
     @property
     def filled(self) -> Mapping[str, int]:

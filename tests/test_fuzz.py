@@ -490,6 +490,7 @@ def layouts(draw):
 sizes = mostly(st.integers(1, 10**5), st.floats(0, 1e30), st.sampled_from([0, 1e-30, 1e30, -1, float("nan"), "x"]))
 axes = st.one_of(sizes, st.lists(sizes, min_size=1, max_size=3))
 chance = st.floats(0, 1)
+drafters = st.sampled_from(["llama-3.2-1b", "qwen3-30b-a3b"]).map(load_model)
 passes = st.fixed_dictionaries({
     "batch": axes, "context_tokens": axes, "pass_tokens": st.one_of(st.just(1), axes),
     "refine": st.lists(st.sampled_from(REFINEMENTS), unique=True).map(tuple), "layout": mostly(layouts(), st.none()),
@@ -498,7 +499,7 @@ passes = st.fixed_dictionaries({
     "sends": mostly(st.sampled_from(["each", "domain"]), junk),
     "act_dtype": mostly(st.sampled_from(["", "bf16", "fp8"]), junk), "chunk_tokens": mostly(st.just(0), sizes),
     "handed_over": mostly(st.just(False), st.just(True)),
-    "draft": mostly(st.none(), st.builds(Draft, st.integers(1, 9), chance, chance, st.just("a test"))),
+    "draft": mostly(st.none(), st.builds(Draft, drafters, st.integers(1, 9), chance)),
 })  # fmt: skip
 MARGINS = ("largest_length",)  # below zero where the states alone take more than there is
 

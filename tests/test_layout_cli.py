@@ -77,7 +77,7 @@ def test_the_terms_of_a_grid_are_those_of_its_best_point(answer):
     ("options", "told"),
     [
         (("--layout", "tp3"), "tp3 does not divide the 128 heads of attention; 2 or 4 would"),
-        (("--layout", "ep65,dp64"), "does not divide the 64 chips of a stage; 64 would"),
+        (("--layout", "ep65,dp64"), "tp x cp x dp = 64, and does not divide them; 64 would, or dp65 beside it"),
         (("--layout", "tp8,dp16"), "it takes 128 chips, and there are 64"),
         (("--layout", "pp62"), "it has 61 layers for 62 stages"),
     ],
@@ -103,6 +103,8 @@ def test_a_layout_that_no_engine_runs_is_an_answer_of_its_own(said, options, tol
         (("--draft", "mtp", "--pass", "8"), "leave the pass length out"),
         (("--draft", "llama-3.1-8b"), "needs --draft-tokens and --acceptance"),
         (("--domains-per-token", "4"), "needs sends domain"),
+        (("--layout", "dp64,ep64", "--refine", "none", "--overlap", "0.5"), "about the refinement 'communication'"),
+        (("--layout", "dp64,ep64", "--disaggregated"), "handed over after a prefill"),
         (("--act-dtype", "fp7"), "unknown dtype"),
     ],
 )
@@ -124,9 +126,11 @@ def test_a_layout_explains_itself_down_to_the_pieces(said):
 
 def test_what_rides_along_is_said(said):
     """Chunks, overlap, drafts and the handing over stand among the assumptions."""
-    _, text, _ = said(*WIDE, "--chunk", "64", "--overlap", "two-batch", "--draft", "mtp", "--disaggregated")
+    _, text, _ = said(*WIDE, "--chunk", "64", "--overlap", "two-batch", "--draft", "mtp")
     text = " ".join(text.split())
     assert "64 tokens of a prompt ride along on each data-parallel rank" in text
     assert "two halves of the batch hide each other's messages" in text
     assert "each token is kept with probability 0.85: 1.85 tokens a pass" in text
-    assert "handed over to chips that decode" in text
+    _, text, _ = said(*WIDE[:6], "--batch", "64", "--pass", "4k", "--context", "0", "--disaggregated")
+    assert "handed over to chips that decode" in " ".join(text.split())
+    assert "domains of 8 chips, 450 GB/s and 1.60 µs a message inside, 50.0 GB/s" in " ".join(text.split())

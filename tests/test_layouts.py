@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import booleans, integers, sampled_from, sets
 
+import headway
 from headway.catalog import model_names
 from headway.errors import BadInput, Infeasible
 from headway.hardware import load_system
 from headway.model.config import load_model
 from headway.model.model import bare_model
 from headway.step.first_order import evaluate
-from headway.step.layout import Layout, on_chips, read_layout
+from headway.step.layout import read_layout
 from headway.step.question import PLAIN_REFINEMENTS, REFINEMENTS, Draft, Question
 
 ONE_ROUNDING = 1e-9  # of relative error: sums over dozens of operators, added up in another order
@@ -356,14 +357,70 @@ def test_a_prefill_that_is_handed_over_shows_its_token_later():
 
 
 def test_drafted_tokens_make_more_of_a_pass():
-    """The tokens kept are a truncated geometric series; drafting takes its own time."""
-    asked = {"batch": 8, "pass_tokens": 4, "refine": REFINEMENTS}
-    plain = ask("llama-3.1-70b", "h100-sxm:8", "tp8", **asked)
-    with_draft = ask("llama-3.1-70b", "h100-sxm:8", "tp8", draft=Draft(3, 0.5, 0.001, "a test"), **asked)
-    assert with_draft.made_tokens == 1 + 0.5 + 0.25 + 0.125
-    verified = with_draft.step_s - 0.001
-    assert verified > plain.step_s  # logits of all four tokens
-    assert with_draft.tokens_per_s == pytest.approx(8 * 1.875 / with_draft.step_s)
+    """The tokens kept are a truncated geometric series; the drafter takes its passes, and its room on the chip."""
+    asked = {"batch": 8, "refine": REFINEMENTS}
+    small = load_model("llama-3.1-8b")
+    plain, once = (ask(model, "h100-sxm:8", "tp8", **asked) for model in ("llama-3.1-70b", "llama-3.1-8b"))
+    drafted = ask("llama-3.1-70b", "h100-sxm:8", "tp8", draft=Draft(small, 3, 0.5), pass_tokens=4, **asked)
+    assert drafted.made_tokens == 1 + 0.5 + 0.25 + 0.125
+    assert drafted.t_draft_s == 3 * once.step_s
+    assert drafted.step_s - drafted.t_draft_s > plain.step_s  # logits of all four tokens
+    assert drafted.tokens_per_s == pytest.approx(8 * 1.875 / drafted.step_s)
+    held = once.chip_weights_bytes + once.chip_kv_bytes + once.chip_activation_bytes
+    own = drafted.chip_weights_bytes + drafted.chip_kv_bytes + drafted.chip_activation_bytes
+    beside = drafted.collective_buffer_bytes + drafted.runtime_reserve_bytes
+    assert drafted.chip_needed_bytes == pytest.approx(own + held + beside, rel=ONE_ROUNDING)
+    assert drafted.largest_batch < plain.largest_batch
+
+
+def test_a_rejected_draft_is_no_useful_work():
+    """Utilisation counts the tokens that are kept: none but the pass's own where nothing is accepted."""
+    small = load_model("llama-3.1-8b")
+    asked = {"batch": 8, "refine": (), "pass_tokens": 5}
+    kept = {a: ask("llama-3.1-70b", "h100-sxm:8", "tp8", draft=Draft(small, 4, a), **asked) for a in (0.0, 1.0)}
+    assert kept[1.0].mfu == pytest.approx(5 * kept[0.0].mfu)
+    assert kept[0.0].step_s == kept[1.0].step_s
+
+
+def test_a_module_of_the_model_shares_embedding_and_head():
+    """Of the module for the next token only its layer is held once more."""
+    plain, drafted = (
+        headway.roofline("deepseek-v3", on="h200-sxm:8", layout="dp8 ep8", batch=64, draft=who) for who in (None, "mtp")
+    )
+    assert 0 < drafted.draft_weights_bytes < plain.chip_weights_bytes / 40  # one layer of 61, and it is no dense one
+    assert drafted.draft_weights_bytes > plain.layers_bytes / 61  # a routed layer is more than the mean
+    assert drafted.largest_batch < plain.largest_batch
+
+
+def test_fewer_sequences_than_ranks_are_counted_once():
+    """One sequence on eight ranks reads no more experts than it chooses, and a batch that fills them reads more."""
+    passes = [headway.roofline("deepseek-v3", on="h200-sxm:8", layout="dp8 ep8", batch=n) for n in (1, 4, 8)]
+    read = [float(one.experts_read) for one in passes]
+    assert 1 <= read[0] < read[1] < read[2]
+    assert read[0] < 8  # all its experts on one rank
+    assert [float(one.stage_tokens) for one in passes] == [1, 4, 8]
+
+
+def test_a_single_sequence_has_no_halves():
+    """Two batches hide each other's messages only where there are two sequences on a rank."""
+    asked = {"on": "h200-sxm:16", "layout": "dp16 ep16"}
+    for batch, halves in ((16, 1), (32, 2)):
+        whole, two = (headway.roofline("deepseek-v3", batch=batch, overlap=how, **asked) for how in (0.0, "two-batch"))
+        assert two.sub_batches == halves
+        assert (two.step_s == whole.step_s) == (halves == 1)
+
+
+def test_the_busiest_rank_slows_the_exchange_too():
+    """Uneven routing crowds the links of the rank that is wanted most; copies of busy experts even it out."""
+    asked = {"on": "h100-sxm:64", "batch": 8192}
+    even, skewed, copied = (
+        headway.roofline("deepseek-v3", layout=layout, changes={"expert_skew": skew}, **asked)
+        for layout, skew in (("dp64 ep64", 1), ("dp64 ep64", 6), ("dp64 ep64 redundant64", 6))
+    )
+    assert skewed.t_comm_s > 1.2 * even.t_comm_s
+    assert copied.t_comm_s < 1.02 * even.t_comm_s
+    with pytest.raises(BadInput, match="from 1 to 32 here"):
+        headway.roofline("deepseek-v3", layout="dp64 ep64", changes={"expert_skew": 33}, **asked)
 
 
 # Published figures
@@ -430,12 +487,15 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic_and_the_nearest_that_f
     with pytest.raises(Infeasible) as refused:
         ask("llama-3.1-70b", "h100-sxm", "tp1", batch=1, context_tokens=2048, beyond_memory=False)
     assert str(refused.value) == (
-        "llama-3.1-70b as tp1 does not fit on h100-sxm: weights 141 GB + 1 x 2,049 tokens of KV cache 671 MB + "
+        "llama-3.1-70b as tp1 does not fit on h100-sxm: weights 141 GB + KV cache 671 MB (1 of 1 sequences, 2,049 "
+        "tokens each) + "
         "activations 677 kB + runtime and buffers 1.92 GB > 80.0 GB of a chip; the weights alone are too many: more "
         "tp, pp or ep, or a narrower --weight-dtype"
     )  # fmt: skip
     model = load_model("llama-3.1-70b", weight_dtype="fp8")
-    with pytest.raises(Infeasible, match=r"64 x 2,049 tokens .* > 80\.0 GB of a chip; it fits with 8 such sequences"):
+    with pytest.raises(
+        Infeasible, match=r"64 of 64 sequences, 2,049 tokens each.* > 80\.0 GB of a chip; it fits with 8 such sequences"
+    ):
         ask(model, "h100-sxm", "tp1", batch=64, context_tokens=2048, beyond_memory=False)
     with pytest.raises(Infeasible, match=r"1 x 100,001 tokens .*; it fits with 16,\d\d\d tokens of context"):
         ask(model, "h100-sxm", "tp1", batch=1, context_tokens=100_000, beyond_memory=False)
@@ -476,8 +536,10 @@ def test_the_largest_context_fits_and_a_longer_one_does_not(model, layout, batch
     ("llama-3.1-8b", "pp33", "it has 32 layers for 33 stages"),
     ("mixtral-8x7b", "dp16 ep16", "it has 8 experts in a layer for 16 ranks"),
     ("deepseek-v3", "tp1024", "it takes 1,024 chips, and there are 576"),
-    ("deepseek-v3", "tp8 ep3", "ep3 does not divide the 8 chips of a stage; 2 or 4 would"),
-    ("deepseek-v3", "ep16", "ep16 does not divide the 1 chips of a stage; 1 would"),
+    ("deepseek-v3", "tp8 ep3", "ep3 deals experts to the chips of a stage, tp x cp x dp = 8, "
+     "and does not divide them; 2 or 4 would, or dp3 beside it"),
+    ("deepseek-v3", "ep16", "ep16 deals experts to the chips of a stage, tp x cp x dp = 1, "
+     "and does not divide them; 1 would, or dp16 beside it"),
     ("deepseek-v3", "dp72 ep72 redundant1",
      "256 experts and 1 redundant ones do not divide over 72 ranks; 32 redundant ones would"),
     ("deepseek-v3", "dp3", "the 2,048 features of an expert do not divide over the 3 chips that ep1 leaves; a larger "
@@ -521,13 +583,6 @@ def test_what_is_no_layout_is_refused(text, why):
     with pytest.raises(BadInput, match=why) as refused:
         read_layout(text)
     assert "\n" not in str(refused.value)
-
-
-def test_chips_that_are_left_repeat_attention():
-    """A layout for a group of chips, repeated over as many groups as there are."""
-    assert on_chips(read_layout("tp4"), 64) == Layout(tensor_parallel=4, data_parallel=16)
-    assert on_chips(read_layout("tp4 pp2"), 20) == Layout(tensor_parallel=4, pipeline_parallel=2, data_parallel=2)
-    assert on_chips(read_layout("tp8"), 4).data_parallel == 1
 
 
 def test_chips_may_be_idle_and_heads_empty():

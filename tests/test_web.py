@@ -90,7 +90,9 @@ states = st.builds(
     batch=st.integers(1, 2**20).map(float),
     context_tokens=st.integers(0, 10**8).map(float),
     prompt_tokens=st.integers(1, 10**6).map(float),
-    refine=st.sets(st.sampled_from(PLAIN_REFINEMENTS)).map(lambda chosen: tuple(n for n in PLAIN_REFINEMENTS if n in chosen)),
+    refine=st.sets(st.sampled_from(PLAIN_REFINEMENTS)).map(
+        lambda chosen: tuple(name for name in PLAIN_REFINEMENTS if name in chosen)
+    ),
     terms=st.booleans(),
     techniques=st.sets(st.sampled_from(technique_names()), max_size=3).map(
         lambda chosen: tuple(n for n in technique_names() if n in chosen)

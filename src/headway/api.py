@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from headway.errors import BadInput
+from headway.errors import BadInput, shown
 from headway.hardware import System, load_system
 from headway.model.config import load_model
 from headway.model.model import Model
@@ -24,7 +24,7 @@ def roofline(
     batch: Any = Question.batch,
     context: Any = Question.context_tokens,
     pass_tokens: Any = Question.pass_tokens,
-    refine: str | Sequence[str] = (),
+    refine: str | Sequence[str] | None = None,
     price: str | float | None = None,
     beyond_memory: bool = False,
     changes: Mapping[str, object] | None = None,
@@ -49,7 +49,8 @@ def roofline(
     "$2/h" or USD per second. `changes` replace inputs by name: of the pass (`{"bandwidth_bytes_per_s": 10e12}`), of
     the chip (`fp8_flop_per_s`), or of the config (`num_hidden_layers`).
 
-    A `layout` ("tp8", "tp1 dp64 ep64") deals the pass out; without one all chips share it evenly. `terms` takes it
+    A `layout` ("tp8", "tp1 dp64 ep64") deals the pass out, with all refinements unless `refine` says which ("none");
+    without one all chips share it evenly. `terms` takes it
     apart into operators (`rows` of the result). On each data-parallel rank `chunk_tokens` of a prompt, of which
     `chunk_context` are cached, may ride along. `overlap` is "two-batch" or the share of communication that is hidden;
     `sends` "each" (every expert's copy travels alone) or "domain" (one for each scale-up domain, of
@@ -66,17 +67,27 @@ def roofline(
         if "rental_usd_per_s" in wanted:
             raise BadInput("give a price or a change of rental_usd_per_s, not both")
         wanted["rental_usd_per_s"] = price
+    laid = read_layout(layout) if isinstance(layout, str) else layout
+    if laid is not None and not isinstance(laid, Layout):
+        raise BadInput(f"a layout is written like 'tp8' or 'tp1 dp64 ep64', found {shown(laid)}")
+    if refine is None:  # a layout is asked for what the blackboard leaves out
+        refine = () if laid is None else "all"
+    refinements = read_refinements(refine)
     given_model, given_system = _model(model), on if isinstance(on, System) else load_system(on)
     question = Question(
-        batch, context, pass_tokens, read_refinements(refine), beyond_memory,
-        layout=read_layout(layout) if isinstance(layout, str) else layout, by_operator=terms,
+        batch, context, pass_tokens, refinements, beyond_memory,
+        layout=laid, by_operator=terms,
         chunk_tokens=chunk_tokens, chunk_context_tokens=chunk_context, overlap=overlap, sends=sends,
         domains_per_token=domains_per_token,        act_dtype=act_dtype, handed_over=disaggregated,
     )  # fmt: skip
     settled_model, settled_system, rest = settle(given_model, given_system, wanted)
+    if laid is not None and (overlap or sends != "each") and "communication" not in refinements:
+        raise BadInput("overlap and sends are about the refinement 'communication'; add it")
+    if sends != "each" and settled_model.architecture and settled_model.architecture.experts is None:
+        raise BadInput(f"{settled_model.name} sends no tokens to experts; leave sends out")
     if draft is not None:
         drafter = draft if draft == MTP else _model(draft)
-        question = drafted(settled_model, settled_system, question, rest, drafter, draft_tokens, acceptance)
+        question = drafted(settled_model, question, drafter, draft_tokens, acceptance)
     elif draft_tokens is not None or acceptance is not None:
         raise BadInput("drafted tokens and their acceptance need a draft: mtp, or a model")
     result = evaluate(settled_model, settled_system, question, rest)

@@ -30,6 +30,9 @@ _STYLES = {
     "kv": ("#009E73", (0, (4, 1.5, 1, 1.5))),
     "comm": ("#CC79A7", (0, (3, 1, 1, 1, 1, 1))),
     "overhead": ("#8A6D00", (0, (2, 3))),
+    "moved": ("#E69F00", (0, (5, 1, 1, 1))),
+    "hops": ("#56B4E9", (0, (1, 2.5))),
+    "draft": ("#6A3D9A", (0, (3, 2))),
     "total": ("#222222", "solid"),
     "family0": ("#222222", "solid"),
     "family1": ("#0072B2", (0, (6, 2))),
@@ -145,8 +148,8 @@ def _draw_scatter(axes: Any, chart: Scatter) -> None:
     axes.plot(limits, limits, **(_MARK | {"linestyle": "solid"}))
     for i, (name, points) in enumerate(chart.groups.items()):
         x, y = (np.array([point[side] for point in points]) * scale for side in (0, 1))
-        axes.scatter(x, y, s=9, marker=_SHAPES[i % len(_SHAPES)], color=_COLOURS[i % len(_COLOURS)], alpha=0.55,
-                     linewidths=0, label=name, zorder=3, rasterized=True)  # fmt: skip
+        axes.scatter(x, y, s=chart.mark_area, marker=_SHAPES[i % len(_SHAPES)], color=_COLOURS[i % len(_COLOURS)],
+                     alpha=0.55, linewidths=0, label=name, zorder=3, rasterized=True)  # fmt: skip
     axes.set(xscale="log", yscale="log", title=chart.title, xlim=limits, ylim=limits,
              xlabel=f"{chart.x_label} [{unit}]", ylabel=f"{chart.y_label} [{unit}]")  # fmt: skip
     for along in (axes.xaxis, axes.yaxis):

@@ -13,7 +13,8 @@ from headway.units import format_si
 
 # What takes most of the time, in words.
 BOUND = {"weights": "reading weights", "kv": "reading KV cache", "compute": "arithmetic",
-         "activations": "moving activations", "communication": "communication", "overhead": "overhead"}  # fmt: skip
+         "activations": "moving activations", "communication": "communication", "overhead": "overhead",
+         "drafting": "drafting"}  # fmt: skip
 
 
 def title(result: Pass) -> str:
@@ -25,6 +26,8 @@ def title(result: Pass) -> str:
         name, _ = AXIS_LABELS[axis]
         if axis != drawn and result.grid[AXES.index(axis)] == 1 and (axis, value) != ("pass_tokens", 1.0):
             words.append(f"{name} {value:,.0f}")
+    if result.question.layout is not None:
+        words.append(result.question.layout.text)
     return ", ".join([f"{result.model.name} on {result.system.name}", *words])
 
 
@@ -43,13 +46,20 @@ def answer(result: Pass) -> str:
     cheapest = f"Cheapest of what {'was asked' if all_fit else 'fits'}: a pass of {carried}"
     opening = cheapest if varying_axes(result) else f"One pass of {carried}"
     step, rate = value_at(result, "step_s", best), value_at(result, "tokens_per_s", best)
-    text = (f"{opening} at {ctx:,.0f} tokens of context takes {format_si(step, 's')} on {result.system.name}: "
+    text = (f"{opening} at {ctx:,.0f} tokens of context takes {format_si(step, 's')} on {_where(result)}: "
             f"{rate:,.0f} tokens/s")  # fmt: skip
     if not np.broadcast_to(result.fits, result.grid)[best]:
         text = f"Beyond what the memory holds: {text[0].lower()}{text[1:]}"
     if result.sheet.value("cost_per_token_usd") is None:
         return f"{text}; the cost is not known ({result.sheet['cost_per_token_usd'].quantity.gap})."
     return f"{text}, {format_si(value_at(result, 'cost_per_token_usd', best), 'USD/token')}."
+
+
+def _where(result: Pass) -> str:
+    """The system, and how many of its chips a layout uses where that is not all of them."""
+    layout = result.question.layout
+    idle = layout is not None and layout.chips < result.system.chips
+    return f"{layout.chips:,} of the chips of {result.system.name}" if layout and idle else result.system.name
 
 
 def why(result: Pass) -> str:
@@ -61,8 +71,8 @@ def why(result: Pass) -> str:
     if np.isfinite(largest):
         text += f" Memory holds {largest:,.0f} such sequence{'s' * (largest != 1)}."
     step, drain = (format_si(value_at(result, name, best), "s") for name in ("step_s", "drain_s"))
-    return (f"{text} Back to back, a batch leaves every {step}; the memory, when full, drains in {drain}, the longest "
-            "pass that reads no byte twice.")  # fmt: skip
+    text = f"{text} Back to back, a batch leaves every {step}; the memory, when full, drains in {drain}"
+    return f"{text}." if result.question.degrees else f"{text}, the longest pass that reads no byte twice."
 
 
 def _balance(result: Pass, best: tuple[int, ...], bound: str) -> str:
@@ -122,10 +132,26 @@ def _laid_out(result: Pass) -> str:
     """How a layout deals the pass out, and what of a chip's memory is not for the model."""
     value, system = result.sheet.value, result.system
     used = int(np.max(value("layout_chips")))
-    idle = f", {system.chips - used:,} idle" if used < system.chips else ""
+    idle = f", {system.chips - used:,} idle and paid for" if used < system.chips else ""
     reserve = format_si(float(np.max(value("runtime_reserve_bytes"))), "B")
     text = result.question.layout.text if result.question.layout else "laid out"
-    return f"laid out as {text} on {used:,} chips{idle}; of a chip's memory {reserve} are the runtime's"
+    return f"laid out as {text} on {used:,} chips{idle}; of a chip's memory {reserve} are the runtime's{_links(result)}"
+
+
+def _links(result: Pass) -> str:
+    """What joins the chips, as far as messages were counted."""
+    sheet = result.sheet
+    told = []
+    for word, bandwidth, latency in (("inside", "scaleup_bytes_per_s", "scaleup_latency_s"),
+                                     ("between", "scaleout_bytes_per_s", "scaleout_latency_s")):  # fmt: skip
+        counted = "domain_chips" in sheet and bandwidth in sheet and sheet.value(bandwidth) is not None
+        if counted and result.system.chips > 1 and (word == "inside" or result.system.domains > 1):
+            told.append(f"{format_si(float(np.max(sheet.value(bandwidth))), 'B/s')} and "
+                        f"{format_si(float(np.max(sheet.value(latency))), 's')} a message {word}")  # fmt: skip
+    if not told or "communication" not in result.question.refine:
+        return ""
+    size = result.system.domain_chips
+    return f"; domains of {size} chip{'s' * (size != 1)}, {', '.join(told)}"
 
 
 def _beside(result: Pass) -> list[str]:

@@ -41,7 +41,8 @@ def parser() -> Parser:
     options.add_argument("--pass", dest="pass_tokens", metavar="N",
                          help=f"new tokens of each sequence: 1 is decode (default {asked.pass_tokens})")  # fmt: skip
     options.add_argument("--refine", action="append", default=[], metavar="NAME",
-                         help=f"add what the blackboard leaves out: {', '.join(REFINEMENTS)}, or all")  # fmt: skip
+                         help=f"add what the blackboard leaves out: {', '.join(REFINEMENTS)}, all or none (default: "
+                         "all with a layout, none without)")  # fmt: skip
     options.add_argument("--layout", metavar="LAYOUT", help="deal the pass out to chips, such as tp8 or tp1,dp64,ep64")
     options.add_argument("--terms", action="store_true", help="list the operators: work, bytes, messages, time of each")
     _add_serving_options(options)
@@ -149,8 +150,8 @@ def ask(args: argparse.Namespace) -> Any:
     points = math.prod(len(values) for values in given.values() if isinstance(values, list))
     if points > MOST_POINTS:
         raise BadInput(f"that is {points:,} points together, more than {MOST_POINTS:,}; ask for fewer")
-    return roofline(load_model_from(args, args.model), on=args.on, **given, refine=args.refine, price=args.price,
-                    beyond_memory=args.beyond_memory, changes=changes, **_serving(args))  # fmt: skip
+    return roofline(load_model_from(args, args.model), on=args.on, **given, refine=args.refine or None,
+                    price=args.price, beyond_memory=args.beyond_memory, changes=changes, **_serving(args))  # fmt: skip
 
 
 def _draw(result: Any, target: Any, command: str) -> None:

@@ -74,7 +74,7 @@ def _told(result: Pass, row: Row) -> dict[str, Any]:
             "weight_bytes": at(row.weight_bytes), "kv_bytes": at(row.kv_bytes), "moved_bytes": at(row.moved_bytes),
             "sent_bytes": at(f"{row.comm}_sent_bytes") if row.comm else None,
             "messages": at(f"{row.comm}_messages") if row.comm else None}  # fmt: skip
-    return told | _matrix(row, at) | {"t_s": at(f"{row.comm or row.name}_s") or 0.0}
+    return told | _matrix(row, at) | {"t_s": at(row.time or f"{row.comm or row.name}_s") or 0.0}
 
 
 def _matrix(row: Row, at: Callable[[str], float | None]) -> dict[str, Any]:

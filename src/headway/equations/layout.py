@@ -10,6 +10,7 @@ times).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from headway.equations._namespace import arrays, namespace
@@ -139,21 +140,21 @@ def more_tokens(tokens: Array, further_tokens: Array) -> Array:
     return tokens + further_tokens
 
 
-def stage_tokens(sequences: Array, pass_tokens: Array, data_parallel: Array) -> Array:
-    """New tokens of all ranks of a stage, each counted once: those among whose experts they are spread. [tokens]
+def stage_sequences(batch: Array, pipeline_parallel: Array) -> Array:
+    """Sequences that a stage has at a time, those of all its ranks. [sequences]
 
-        tokens = sequences * pass_tokens * data_parallel
+        sequences = ceil(batch / pipeline_parallel)
 
-    sequences: sequences of one data-parallel rank [sequences]
-    pass_tokens: new tokens of each [tokens]
-    data_parallel: ranks with sequences of their own [1]
+    batch: sequences in flight in the whole layout [sequences]
+    pipeline_parallel: stages, each at work on a part of them [1]
 
-    Source: arXiv 2412.19437: attention is data-parallel, experts are shared by all.
+    Source: lecture 01:03:37. Of fewer sequences than ranks no rank's are counted twice.
 
-    >>> stage_tokens(64, 1, 32)
-    2048
+    >>> float(stage_sequences(100, 2))
+    50.0
     """
-    return sequences * pass_tokens * data_parallel
+    xp = namespace(batch, pipeline_parallel)
+    return xp.ceil(*arrays(xp, batch / pipeline_parallel))
 
 
 def expert_ways(stage_chips: Array, expert_parallel: Array) -> Array:
@@ -237,20 +238,22 @@ def sub_batch_tokens(tokens: Array, sub_batches: Array) -> Array:
     return tokens / sub_batches
 
 
-def experts_hit(experts: Array, hit_share: Array) -> Array:
-    """Experts of a layer that a pass reads on a chip. [experts]
+def experts_hit(experts: Array, hit_share: Array, copies: Array = math.inf) -> Array:
+    """Experts of a layer that a pass reads on a chip: never more than copies of tokens come to it. [experts]
 
-        read = experts * hit_share
+        read = min(experts * hit_share, copies)
 
     experts: experts that the chip holds [experts]
     hit_share: share of them that at least one token visits [1]
+    copies: copies of tokens that the chip works on [tokens]
 
     Source: `moe.hit_probability`; the lecture, 00:00:00, reads all of them.
 
-    >>> experts_hit(4, 0.25)
-    1.0
+    >>> float(experts_hit(4, 0.25)), float(experts_hit(32, 0.5, 2))
+    (1.0, 2.0)
     """
-    return experts * hit_share
+    xp = namespace(experts, hit_share, copies)
+    return xp.minimum(*arrays(xp, experts * hit_share, copies * 1.0))
 
 
 def per_sequence_s(seconds: Array, batch: Array) -> Array:
@@ -326,21 +329,60 @@ def gathering(data_parallel: Array, context_parallel: Array, expert_parallel: Ar
     return xp.where((ranks > 1) & (experts <= 1), one, 0 * one)
 
 
-def sender_tokens(stage_tokens: Array, stage_chips: Array, sub_batches: Array) -> Array:
-    """Tokens that one chip sends to experts at a time: all chips of a stage send alike, and nothing twice. [tokens]
+def sender_tokens(tokens: Array, tensor_parallel: Array, context_parallel: Array, sub_batches: Array) -> Array:
+    """Tokens that one chip sends to experts at a time: chips of a rank share its tokens. [tokens]
 
-        tokens = stage_tokens / (stage_chips * sub_batches)
+        own = tokens / (tensor_parallel * context_parallel * sub_batches)
 
+    tokens: new tokens of the fullest data-parallel rank [tokens]
+    tensor_parallel: chips of the rank that have the same tokens [chips]
+    context_parallel: parts in which the rank has them [1]
+    sub_batches: parts of the batch that go one after the other [1]
+
+    Source: derived here.
+
+    >>> sender_tokens(128, 2, 1, 1)
+    64.0
+    """
+    return tokens / (tensor_parallel * context_parallel * sub_batches)
+
+
+def exchanged_tokens(sender_tokens: Array, stage_tokens: Array, stage_chips: Array, sub_batches: Array,
+                     imbalance: Array = 1.0) -> Array:  # fmt: skip
+    """Tokens whose copies pass the busiest link: of the fullest sender, or of the busiest experts. [tokens]
+
+        tokens = max(sender_tokens, imbalance * stage_tokens / (stage_chips * sub_batches))
+
+    sender_tokens: tokens of the chip that sends most [tokens]
     stage_tokens: tokens of all ranks of the stage [tokens]
     stage_chips: chips of the stage [chips]
     sub_batches: parts of the batch that go one after the other [1]
+    imbalance: copies at the busiest expert rank over the mean [1]
 
-    Source: derived here; chips that share a rank's matrices share the sending of its tokens.
+    Source: derived here; a dispatch ends when the busiest rank has all its copies, a combine when it has sent them.
 
-    >>> sender_tokens(2048, 64, 1)
-    32.0
+    >>> float(exchanged_tokens(32.0, 2048, 64, 1, 1.5))
+    48.0
     """
-    return stage_tokens / (stage_chips * sub_batches)
+    xp = namespace(sender_tokens, stage_tokens, stage_chips, sub_batches, imbalance)
+    return xp.maximum(*arrays(xp, sender_tokens, imbalance * stage_tokens / (stage_chips * sub_batches)))
+
+
+def parts_of_batch(asked_parts: Array, sequences: Array) -> Array:
+    """Parts into which a batch can be cut: as many as asked for, but none without a sequence. [1]
+
+        parts = min(asked_parts, sequences)
+
+    asked_parts: parts asked for [1]
+    sequences: sequences of a rank [sequences]
+
+    Source: arXiv 2412.19437 §3.4 halves the batch of each rank.
+
+    >>> float(parts_of_batch(2, 1)), float(parts_of_batch(2, 64))
+    (1.0, 2.0)
+    """
+    xp = namespace(asked_parts, sequences)
+    return xp.minimum(*arrays(xp, asked_parts * 1.0, sequences * 1.0))
 
 
 def gathered_kv_bytes(

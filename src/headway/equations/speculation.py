@@ -128,3 +128,36 @@ def speedup_compute_bound(tokens_per_pass: Array, draft_tokens: Array) -> Array:
     0.925
     """
     return tokens_per_pass / (draft_tokens + 1)
+
+
+def drafting_s(draft_tokens: Array, draft_pass_s: Array) -> Array:
+    """Time to draft tokens one after another, before a pass verifies them. [s]
+
+        t = draft_tokens * draft_pass_s
+
+    draft_tokens: tokens drafted [tokens]
+    draft_pass_s: a decoding pass of the drafter, of the same batch [s]
+
+    Source: Y. Leviathan et al. 2023, arXiv 2211.17192 (secondary).
+
+    >>> drafting_s(4, 0.001)
+    0.004
+    """
+    return draft_tokens * draft_pass_s
+
+
+def kept_flop(flop: Array, made_tokens: Array, pass_tokens: Array) -> Array:
+    """Of the arithmetic of a pass that verifies, that of the tokens which are kept. [FLOP]
+
+        kept = flop * made_tokens / pass_tokens
+
+    flop: arithmetic of all positions of the pass [FLOP]
+    made_tokens: tokens that the pass makes of a sequence, on average [tokens]
+    pass_tokens: positions that it computes [tokens]
+
+    Source: derived here; a rejected draft is no useful work.
+
+    >>> kept_flop(4e12, 1.85, 2)
+    3700000000000.0
+    """
+    return flop * made_tokens / pass_tokens

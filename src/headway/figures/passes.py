@@ -23,6 +23,12 @@ TERMS: tuple[Term, ...] = (
     ("communication", "t_comm_s", "comm", "c"),
     ("overhead", "t_overhead_s", "overhead", "o"),
 )
+# Where the pass was taken apart, as far as it has them.
+MORE_TERMS: tuple[Term, ...] = (
+    ("moving activations", "t_activations_s", "moved", "m"),
+    ("hops between stages", "t_hops_s", "hops", "h"),
+    ("drafting", "t_draft_s", "draft", "d"),
+)
 # At first sight: the two of which a pass takes the longer, and what nothing hides where there is any.
 TWO_TERMS: tuple[Term, ...] = (TERMS[0], ("memory traffic", "t_memory_s", "memory", "m"), *TERMS[3:])
 
@@ -102,9 +108,7 @@ def _evenly_spaced(values: np.ndarray[Any, Any]) -> bool:
     return bool(np.abs(points - even).max() <= 0.5 + 1e-9 * points[-1])
 
 
-def roofline_panels(
-    result: Pass, *, time_terms: Sequence[Term] = TERMS, cost_terms: Sequence[Term] = TERMS
-) -> list[Panel]:
+def roofline_panels(result: Pass) -> list[Panel]:
     """Latency and cost along the longest axis of a result, with the terms apart.
 
     The curves are evaluated on an even grid over the asked range, logarithmic or linear as the range is, so that they
@@ -121,11 +125,14 @@ def roofline_panels(
     # Of one curve the places are known already: they do not depend on where along the axis one asks.
     ends = [result] if len(families) == 1 else [_evaluated(result, fixed, axis, grid) for _, fixed in families]
     grid = _with_corners(grid, [place for end in ends for place in _places(axis, end)])
+    if result.question.degrees is not None:  # a layout deals out whole sequences and tokens
+        grid = np.unique(np.round(grid))
     passes = [(label, _evaluated(result, fixed, axis, grid)) for label, fixed in families]
     if len(passes) == 1:  # the places of several would crowd
         marks += _places(axis, passes[0][1])
     blank = Panel("", *AXIS_LABELS[axis], "", "", grid, (), tuple(marks), linear)
-    return _both(axis, blank, passes, result.question.beyond_memory, (TERMS, TERMS))
+    terms = (*TERMS, *(term for term in MORE_TERMS if term[1] in result.sheet))
+    return _both(axis, blank, passes, result.question.beyond_memory, (terms, terms))
 
 
 def panels_over(

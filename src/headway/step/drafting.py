@@ -6,27 +6,22 @@ model's own multi-token-prediction module, which is one layer with the head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from headway.catalog.store import defaults
 from headway.errors import BadInput, shown
-from headway.hardware import System
 from headway.model.architecture import Architecture
 from headway.model.model import Model
-from headway.step.first_order import write_pass
 from headway.step.question import Draft, Question
 
 MTP = "mtp"
 
 
 def drafted(
-    model: Model, system: System, asked: Question, changes: Mapping[str, object], drafter: Model | str,
-    tokens: float | None, acceptance: float | None,
-) -> Question:  # fmt: skip
+    model: Model, asked: Question, drafter: Model | str, tokens: float | None, acceptance: float | None
+) -> Question:
     """The question with a draft before it: a pass that verifies one token more than are drafted.
 
     `drafter` is a model, or "mtp" for the model's own module. Raises `BadInput` for an acceptance or a number of tokens
@@ -45,12 +40,7 @@ def drafted(
     if not 0 <= acceptance <= 1:
         raise BadInput(f"the acceptance must be from 0 to 1, found {shown(acceptance)}")
     small = mtp_module(model) if isinstance(drafter, str) else drafter
-    once = replace(asked, beyond_memory=True, by_operator=True, chunk_tokens=0.0, handed_over=False)
-    with np.errstate(all="ignore"):
-        seconds = write_pass(small, system, once, _of_machine(changes)).sheet.need("step_s")
-    who = f"{tokens:g} decoding passes of {small.name}"
-    draft = Draft(tokens, acceptance, tokens * np.asarray(seconds), who)
-    return replace(asked, pass_tokens=np.asarray(tokens + 1.0), draft=draft)
+    return replace(asked, pass_tokens=np.asarray(tokens + 1.0), draft=Draft(small, tokens, acceptance, own))
 
 
 def mtp_module(model: Model) -> Model:
@@ -69,8 +59,3 @@ def mtp_module(model: Model) -> Model:
     total, active = float(sum(module.parts().values())), float(sum(module.active_parts().values()))
     return replace(model, name=f"{model.name}'s mtp module", architecture=module, total_params=total,
                    active_params=active, mtp_modules=0)  # fmt: skip
-
-
-def _of_machine(changes: Mapping[str, object]) -> dict[str, Any]:
-    """Changes that hold for the drafter too: those of the machine, not of the model."""
-    return {name: value for name, value in changes.items() if name.endswith("_per_s") or name.endswith("latency_s")}

@@ -132,7 +132,7 @@ def _experts(share: Sharing, bank: Bank) -> list[Row]:
             ("exchanging", sharing.exchanging, "1", "data_parallel context_parallel expert_parallel"),
             ("gathering", sharing.gathering, "1", "data_parallel context_parallel expert_parallel"),
             ("sender_tokens", sharing.sender_tokens, "tokens",
-             f"stage_tokens={share.stage_tokens} stage_chips sub_batches"),
+             f"tokens={share.own_tokens} tensor_parallel context_parallel sub_batches"),
         ])  # fmt: skip
         write_group(sheet, "experts", "expert_parallel", "expert_ways")
         write_group(sheet, "stage", "stage_chips", "one_chip")
@@ -140,6 +140,9 @@ def _experts(share: Sharing, bank: Bank) -> list[Row]:
     if share.asked.sends == "domain":
         write_domains_hit(sheet, f"domains_hit{mark}", "experts", n_experts=f"n_experts{mark}",
                           experts_per_token=f"experts_per_token{mark}", limit=_limit(share))  # fmt: skip
+    uneven = f" imbalance=imbalance{mark}" if f"imbalance{mark}" in sheet else ""
+    sheet.compute(f"exchanged_tokens{mark}", sharing.exchanged_tokens, "tokens",
+                  f"sender_tokens stage_tokens={share.stage_tokens} stage_chips sub_batches{uneven}")  # fmt: skip
     times = _times(share, f"experts{mark}", bank.layers)
     for name, when in ((f"exchange{mark}_times", "exchanging"), (f"gathered{mark}_times", "gathering")):
         sheet.compute(name, operators.product, "1", f"first_share={times} second_share={when}")
@@ -147,12 +150,12 @@ def _experts(share: Sharing, bank: Bank) -> list[Row]:
     made = []
     for way, size in (("dispatch", "dispatch_element_bytes"), ("combine", "combine_bytes_per_element")):
         write_expert_exchange(
-            sheet, f"{way}{mark}", tokens="sender_tokens", copies=f"experts_per_token{mark}",
+            sheet, f"{way}{mark}", tokens=f"exchanged_tokens{mark}", copies=f"experts_per_token{mark}",
             width=f"expert_width{mark}", value_bytes=size, group="experts", times=f"exchange{mark}_times",
             domains=f"domains_hit{mark}" if share.asked.sends == "domain" else "",
         )  # fmt: skip
         made.append(Row(f"{way}{mark}", f"{way} of tokens, {bank.layers} layers", "experts", bank.layers,
-                        "sender_tokens", comm=f"{way}{mark}"))  # fmt: skip
+                        f"exchanged_tokens{mark}", comm=f"{way}{mark}"))  # fmt: skip
     return made + _gathered(share, bank, mark)
 
 

@@ -24,7 +24,7 @@ from headway.equations._total import total
 from headway.errors import Infeasible, UnknownName, neighbours
 from headway.hardware import System
 from headway.model.model import Model
-from headway.provenance import Origin, Quantity, Worksheet
+from headway.provenance import Worksheet
 from headway.step import blackboard
 from headway.step.exchanging import write_communication, write_handover
 from headway.step.layout import check_layout
@@ -32,6 +32,7 @@ from headway.step.memory import write_chip_memory
 from headway.step.question import AXES, REFINEMENTS, Question, given
 from headway.step.refusal import does_not_fit
 from headway.step.sharing import Sharing
+from headway.step.speculating import write_drafter, write_drafting
 from headway.step.work import Row, write_work
 from headway.uncertainty import DEFAULT_LEVEL, unmeasured
 
@@ -140,8 +141,10 @@ class Pass:
         memory = np.where(moved > np.maximum(weights, kv), "activations", memory)
         traffic = weights + kv + moved
         inner = np.where(compute >= traffic, "compute", memory)
+        draft = np.asarray(value("t_draft_s") if "t_draft_s" in self.sheet else 0.0)
         outside = np.where(comm >= overhead, "communication", "overhead")
-        return np.where(np.maximum(comm, overhead) > np.maximum(compute, traffic), outside, inner)
+        outside = np.where(draft > np.maximum(comm, overhead), "drafting", outside)
+        return np.where(np.maximum(np.maximum(comm, overhead), draft) > np.maximum(compute, traffic), outside, inner)
 
     @property
     def left_out(self) -> list[str]:
@@ -197,9 +200,22 @@ def write_pass(
     sheet = paper(given(model, system, asked, dict(changes or {})))
     with np.errstate(all="ignore"):  # no KV cache means no limit from it: infinities are answers here
         _machine(sheet)
-        rows = _by_operator(sheet, model, system, asked) if asked.detailed else _as_a_whole(sheet, model, system, asked)
+        if asked.detailed:
+
+            def again(other: Model, question: Question) -> Pass:
+                return write_pass(other, system, question, _of_machine(changes or {}), paper)
+
+            write_drafter(sheet, asked, again)
+            rows = _by_operator(sheet, model, system, asked)
+        else:
+            rows = _as_a_whole(sheet, model, system, asked)
         _consequences(sheet, asked, rows)
     return Pass(model, system, asked, sheet, dict(changes or {}), rows=rows)
+
+
+def _of_machine(changes: Mapping[str, object]) -> dict[str, object]:
+    """Changes that hold for a drafter too: those of the machine, not of the model."""
+    return {name: value for name, value in changes.items() if name.endswith(("_per_s", "latency_s", "memory_bytes"))}
 
 
 def _machine(sheet: Worksheet) -> None:
@@ -240,9 +256,7 @@ def _by_operator(sheet: Worksheet, model: Model, system: System, asked: Question
     else:
         blackboard.write_memory(sheet, model)
     work.rows += write_communication(share)
-    drafted = asked.draft
-    said = Origin("equation", drafted.who) if drafted else Origin("default", "nothing is drafted")
-    sheet.give(Quantity("t_draft_s", drafted.seconds if drafted else 0.0, "s", said))
+    work.rows += write_drafting(sheet, asked.draft)
     sheet.compute("step_s", operators.layout_pass_s, "s", "work_s t_comm_s t_hops_s t_draft_s t_overhead_s",
                   unmeasured(_WHY_NO_INTERVAL))  # fmt: skip
     if asked.handed_over:
@@ -270,13 +284,7 @@ def _of_one_sequence(share: Sharing) -> None:
 
 
 def _consequences(sheet: Worksheet, asked: Question, rows: tuple[Row, ...]) -> None:
-    made = "pass_tokens"
-    if asked.draft:
-        made = "made_tokens"
-        said = Origin("user", asked.draft.who)
-        sheet.give(Quantity("draft_tokens", asked.draft.tokens, "tokens", said))
-        sheet.give(Quantity("acceptance", asked.draft.acceptance, "1", said))
-        sheet.compute(made, speculation.tokens_per_pass, "tokens", "acceptance draft_tokens")
+    made = "made_tokens" if asked.draft else "pass_tokens"
     flop = _useful_flop(sheet, asked, rows)
     chips_bandwidth = "bandwidth_bytes_per_s" if asked.degrees is not None else "system_bandwidth_bytes_per_s"
     sheet.compute_all([
@@ -312,7 +320,10 @@ def _useful_flop(sheet: Worksheet, asked: Question, rows: tuple[Row, ...]) -> st
         ])  # fmt: skip
         parts.append("useful_prompt_flop")
     sheet.compute("useful_flop", total, "FLOP", " ".join(parts))
-    return "useful_flop"
+    if asked.draft is None:
+        return "useful_flop"
+    sheet.compute("kept_flop", speculation.kept_flop, "FLOP", "flop=useful_flop made_tokens pass_tokens")
+    return "kept_flop"
 
 
 def _useful_matmul(sheet: Worksheet, asked: Question) -> list[str]:

@@ -11,7 +11,7 @@ and layers need not divide: the fullest rank decides. KV heads that do not go ro
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from headway.errors import BadInput, Infeasible, shown
 from headway.hardware import MOST_CHIPS, System
@@ -106,7 +106,7 @@ def refusal(model: Model, chips: int, layout: Layout) -> str:
     blocks = [block for run in model.architecture.layers for block in run.blocks]
     if reason := _experts(model, layout):
         return reason
-    return next((reason for block in dict.fromkeys(blocks) if (reason := _pieces(block, layout))), "")
+    return next((reason for block in dict.fromkeys(blocks) if (reason := _pieces(block, layout, chips))), "")
 
 
 def _experts(model: Model, layout: Layout) -> str:
@@ -116,18 +116,20 @@ def _experts(model: Model, layout: Layout) -> str:
     if experts is None:
         return "it has no routed experts for ep or redundant" if ranks > 1 or redundant else ""
     if layout.stage_chips % ranks:
-        return (f"ep{ranks} does not divide the {layout.stage_chips} chips of a stage; "
-                f"{_divisors(layout.stage_chips, ranks)} would")  # fmt: skip
+        return (f"ep{ranks} deals experts to the chips of a stage, tp x cp x dp = {layout.stage_chips}, and does not "
+                f"divide them; {_divisors(layout.stage_chips, ranks)} would, or dp{ranks} beside it")  # fmt: skip
     slots = experts.n_experts + redundant
     if ranks > slots:
         return f"it has {slots} experts in a layer for {ranks} ranks"
+    if redundant > experts.n_experts * (ranks - 1):
+        return f"{ranks} ranks hold at most {experts.n_experts * (ranks - 1)} copies of {experts.n_experts} experts"
     if redundant and slots % ranks:
         return (f"{experts.n_experts} experts and {redundant} redundant ones do not divide over {ranks} ranks; "
                 f"{-experts.n_experts % ranks} redundant ones would")  # fmt: skip
     return ""
 
 
-def _pieces(block: Block, layout: Layout) -> str:
+def _pieces(block: Block, layout: Layout, chips: int) -> str:
     """What a block has in whole pieces that tensor parallelism must divide."""
     ways = layout.tensor_parallel
     for matrix in block.matrices:
@@ -137,11 +139,11 @@ def _pieces(block: Block, layout: Layout) -> str:
             continue
         what = "heads" if matrix.part == "attention" else "features"
         return (f"tp{ways} does not divide the {matrix.pieces:,} {what} of {matrix.part.replace('_', ' ')}; "
-                f"{_divisors(matrix.pieces, ways)} would")  # fmt: skip
+                f"{_divisors(matrix.pieces, ways, chips)} would")  # fmt: skip
     if isinstance(block, GroupedQueryAttention):
         heads = block.n_kv_heads
         if max(heads, ways) % min(heads, ways) and not layout.padded_heads:
-            return f"tp{ways} neither divides nor repeats the {heads} KV heads; {_divisors(heads, ways)} would"
+            return f"tp{ways} neither divides nor repeats the {heads} KV heads; {_divisors(heads, ways, chips)} would"
     if isinstance(block, MixtureOfExperts):
         cut = layout.stage_chips // layout.expert_parallel
         if block.expert_intermediate_size % cut and not layout.padded_heads:
@@ -150,13 +152,8 @@ def _pieces(block: Block, layout: Layout) -> str:
     return ""
 
 
-def _divisors(pieces: int, near: int) -> str:
-    """The divisors on either side of a number."""
+def _divisors(pieces: int, near: int, most: int = MOST_CHIPS) -> str:
+    """The divisors on either side of a number, up to the most there can be."""
     below = next((n for n in range(min(near, pieces), 0, -1) if pieces % n == 0), 1)
-    above = next((n for n in range(near + 1, min(pieces, 4 * near) + 1) if pieces % n == 0), None)
+    above = next((n for n in range(near + 1, min(pieces, 4 * near, most) + 1) if pieces % n == 0), None)
     return f"{below} or {above}" if above else str(below)
-
-
-def on_chips(layout: Layout, chips: int) -> Layout:
-    """The layout with attention repeated over whatever chips are left."""
-    return replace(layout, data_parallel=max(1, chips // (layout.chips // layout.data_parallel)))

@@ -22,13 +22,18 @@ def write_chip_memory(share: Sharing, work: Work) -> None:
     _cache(share)
     _activations(share)
     sheet = share.sheet
+    parts = {"weights": "chip_weights_bytes", "kv": "chip_kv_bytes", "activation": "chip_activation_bytes"}
+    if share.asked.draft:
+        for part, own in parts.items():
+            sheet.compute(f"both_{part}_bytes", total, "B", f"{own} draft_{part}_bytes")
+            parts[part] = f"both_{part}_bytes"
     sheet.compute_all([
         ("groups", chip_memory.collective_groups, "1",
          "tensor_parallel pipeline_parallel data_parallel expert_parallel context_parallel"),
         ("chip_needed_bytes", chip_memory.chip_needed_bytes, "B",
-         "weights_bytes=chip_weights_bytes kv_bytes=chip_kv_bytes activation_bytes=chip_activation_bytes "
+         f"weights_bytes={parts['weights']} kv_bytes={parts['kv']} activation_bytes={parts['activation']} "
          "buffer_bytes=collective_buffer_bytes groups reserve_bytes=runtime_reserve_bytes"),
-        ("chip_varying_bytes", total, "B", "chip_kv_bytes sequence_activation_bytes"),
+        ("chip_varying_bytes", total, "B", f"{parts['kv']} sequence_activation_bytes"),
         ("chip_room_bytes", chip_memory.chip_room_bytes, "B",
          "memory_bytes needed_bytes=chip_needed_bytes varying_bytes=chip_varying_bytes"),
         ("largest_batch", chip_memory.largest_layout_batch, "sequences",

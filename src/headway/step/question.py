@@ -103,6 +103,15 @@ class Question:
             raise BadInput("the context of a chunk needs a chunk")
         if self.act_dtype:
             dtype(self.act_dtype)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuse what has no effect, or no meaning, beside the rest."""
+        laid = self.layout is not None or self.degrees is not None
+        if (self.overlap or self.handed_over or self.draft) and not laid:
+            raise BadInput("overlap, drafts and disaggregation need a layout, such as --layout tp8")
+        if self.handed_over and np.any(np.asarray(self.pass_tokens) == 1):
+            raise BadInput("the cache is handed over after a prefill; give its pass length, such as --pass 4k")
 
     @property
     def detailed(self) -> bool:
@@ -125,12 +134,20 @@ class Question:
 
 @dataclass(frozen=True)
 class Draft:
-    """Speculation: who drafts, how many tokens, and how often one is kept."""
+    """Speculation: who drafts, how many tokens, and how often one is kept.
 
+    A module of the model itself (`own`) shares its embedding and its head.
+    """
+
+    model: Model
     tokens: float
     acceptance: float
-    seconds: Any  # of all drafts of a pass; an array where the batch or the context is
-    who: str
+    own: bool = False
+
+    @property
+    def who(self) -> str:
+        """Who drafts, in words."""
+        return f"{self.tokens:g} decoding pass{'es' * (self.tokens != 1)} of {self.model.name}"
 
 
 def given(model: Model, system: System, asked: Question, changes: dict[str, object]) -> list[Quantity]:
@@ -184,7 +201,8 @@ def _of_layout(asked: Question) -> list[Quantity]:
     rows = [Quantity(name, value, "1", said) for name, value in (asked.degrees or {}).items()]
     rows += [Quantity("one_token", 1.0, "tokens", fixed), Quantity("no_width", 0.0, "1", fixed)]
     share = 0.0 if isinstance(asked.overlap, str) else float(asked.overlap)
-    rows += [Quantity("sub_batches", float(asked.sub_batches), "1", Origin("user", "the overlap")),
+    parts = "asked_parts" if asked.degrees is not None else "sub_batches"
+    rows += [Quantity(parts, float(asked.sub_batches), "1", Origin("user", "the overlap")),
              Quantity("overlap_share", share, "1", Origin("user", "the overlap"))]  # fmt: skip
     if asked.chunk_tokens:
         told = Origin("user", "the chunk of a prompt that rides along")

@@ -43,7 +43,10 @@ def _of_chip(result: Any) -> str:
     kv, moved = (float(np.broadcast_to(value(name), result.grid).ravel()[place])
                  for name in ("chip_kv_bytes", "chip_activation_bytes"))  # fmt: skip
     rest = float(needed.ravel()[place]) - weights - kv - moved
-    sums = (f"weights {format_si(weights, 'B')} + {_asked(result, 'chip_needed_bytes')} {format_si(kv, 'B')} + "
+    each = float(np.broadcast_to(value("micro_batch") * value("pipeline_parallel"), result.grid).ravel()[place])
+    batch, tokens = _point(result, "chip_needed_bytes")
+    sums = (f"weights {format_si(weights, 'B')} + KV cache {format_si(kv, 'B')} ({each:,.0f} of {batch:,.0f} sequences"
+            f", {tokens:,.0f} tokens each) + "
             f"activations {format_si(moved, 'B')} + runtime and buffers {format_si(rest, 'B')} > "
             f"{format_si(memory, 'B')} of a chip")  # fmt: skip
     if weights + rest > memory:
@@ -53,12 +56,18 @@ def _of_chip(result: Any) -> str:
 
 def _asked(result: Any, needed: str) -> str:
     """The smallest point that was asked for."""
+    batch, tokens = _point(result, needed)
+    return f"{batch:,.0f} x {tokens:,.0f} tokens of KV cache"
+
+
+def _point(result: Any, needed: str) -> tuple[float, float]:
+    """Sequences, and tokens of each, where least memory is needed."""
     all_needed = np.broadcast_to(result.sheet.value(needed), result.grid)
     smallest = np.unravel_index(int(np.argmin(all_needed)), result.grid)
     batch, context, passed = (
         float(np.ravel(getattr(result.question, axis))[i]) for axis, i in zip(AXES, smallest, strict=True)
     )
-    return f"{batch:,.0f} x {context + passed:,.0f} tokens of KV cache"
+    return batch, context + passed
 
 
 def _fits_with(result: Any, more: list[str]) -> str:

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from headway.equations import layout as sharing
 from headway.equations import moe, operators, parallelism, roofline
+from headway.errors import BadInput, shown
 from headway.hardware import System
 from headway.model.dtypes import dtype
 from headway.model.model import Model
@@ -33,6 +36,7 @@ class Sharing:
     sequences: str = "batch"
     tokens: str = "tokens_in_pass"
     stage_tokens: str = "tokens_in_pass"
+    own_tokens: str = "tokens_in_pass"  # of the fullest rank, each once
     _rates: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -64,6 +68,8 @@ class Sharing:
             ("stage_chips", sharing.stage_chips, "chips", "tensor_parallel context_parallel data_parallel"),
             ("layout_chips", sharing.layout_chips, "chips", "stage_chips pipeline_parallel"),
             ("micro_batch", sharing.micro_batch, "sequences", "batch data_parallel pipeline_parallel"),
+            ("sub_batches", sharing.parts_of_batch, "1", "asked_parts sequences=micro_batch"),
+            ("stage_sequences", sharing.stage_sequences, "sequences", "batch pipeline_parallel"),
             ("rank_tokens", sharing.rank_tokens, "tokens", "sequences=micro_batch pass_tokens context_parallel"),
             ("context_share", sharing.context_share, "1", "context_parallel"),
         ]
@@ -73,12 +79,11 @@ class Sharing:
         else:  # bare numbers have no layers
             self.sheet.give(Quantity("fill", 1.0, "1", Origin("default", "no layers are known")))
         self.sequences, self.tokens = "micro_batch", "rank_tokens"
-        self._stage()
-
-    def _stage(self) -> None:
-        self.sheet.compute("stage_tokens", sharing.stage_tokens, "tokens",
-                           "sequences=micro_batch pass_tokens data_parallel")  # fmt: skip
-        self.stage_tokens = "stage_tokens"
+        self.sheet.compute_all([
+            ("stage_tokens", roofline.tokens_in_pass, "tokens", "batch=stage_sequences pass_tokens"),
+            ("own_tokens", roofline.tokens_in_pass, "tokens", "batch=micro_batch pass_tokens"),
+        ])  # fmt: skip
+        self.stage_tokens, self.own_tokens = "stage_tokens", "own_tokens"
 
     def _chunk(self) -> None:
         """A chunk of a prompt rides along: its tokens are added to those that every matrix sees."""
@@ -89,12 +94,12 @@ class Sharing:
         self.sheet.compute_all([
             ("rank_chunk_tokens", sharing.rank_tokens, "tokens",
              "sequences=one_sequence pass_tokens=chunk_tokens context_parallel"),
-            ("stage_chunk_tokens", sharing.stage_tokens, "tokens",
-             "sequences=one_sequence pass_tokens=chunk_tokens data_parallel"),
+            ("stage_chunk_tokens", roofline.tokens_in_pass, "tokens", "batch=data_parallel pass_tokens=chunk_tokens"),
         ])  # fmt: skip
         self._add("mixed_tokens", self.tokens, "rank_chunk_tokens")
         self._add("mixed_stage_tokens", self.stage_tokens, "stage_chunk_tokens")
-        self.tokens, self.stage_tokens = "mixed_tokens", "mixed_stage_tokens"
+        self._add("mixed_own_tokens", self.own_tokens, "chunk_tokens")
+        self.tokens, self.stage_tokens, self.own_tokens = "mixed_tokens", "mixed_stage_tokens", "mixed_own_tokens"
 
     def _add(self, name: str, tokens: str, further: str) -> None:
         self.sheet.compute(name, sharing.more_tokens, "tokens", f"tokens={tokens} further_tokens={further}")
@@ -131,7 +136,7 @@ class Sharing:
 
     @property
     def subs(self) -> str:
-        """The argument that has weights read once for each part of the batch."""
+        """The argument that has weights read once for each part of the batch, where there may be several."""
         return " sub_batches" if self.asked.sub_batches > 1 else ""
 
     @property
@@ -188,6 +193,11 @@ class Sharing:
         return f"copies{mark}", f"experts_read{mark}"
 
     def _size(self, bank: Bank, mark: str) -> None:
+        skew, most = self.sheet.value("expert_skew"), bank.n_experts / bank.experts_per_token
+        if np.any(np.asarray(skew) < 1) or np.any(np.asarray(skew) > most):
+            raise BadInput(f"expert_skew is the most wanted expert's tokens over the mean: from 1 to {most:g} here, "
+                           f"where a token takes {bank.experts_per_token:g} of {bank.n_experts} experts, found "
+                           f"{shown(np.ravel(skew)[0])}")  # fmt: skip
         if mark:
             self.give(f"n_experts{mark}", float(bank.n_experts), "experts", f"{bank.layers} layers")
             self.give(f"experts_per_token{mark}", bank.experts_per_token, "experts", f"{bank.layers} layers")
@@ -218,8 +228,9 @@ class Sharing:
                  f"rank_copies={mean} imbalance=placed_imbalance{mark}"),
                 (f"chance_imbalance{mark}", moe.busiest_load_ratio, "1",
                  f"mean_load=placed_copies{mark} n_bins=expert_parallel"),
-                (f"copies{mark}", sharing.busy_copies, "tokens",
-                 f"rank_copies=placed_copies{mark} imbalance=chance_imbalance{mark}"),
+                (f"imbalance{mark}", operators.product, "1",
+                 f"first_share=placed_imbalance{mark} second_share=chance_imbalance{mark}"),
+                (f"copies{mark}", sharing.busy_copies, "tokens", f"rank_copies={mean} imbalance=imbalance{mark}"),
             ])  # fmt: skip
 
     def _read(self, mark: str, held: str) -> None:
@@ -232,4 +243,5 @@ class Sharing:
             self.sheet.compute(f"busiest_hit_share{mark}", moe.busiest_rank_share, "1",
                                f"hit_probability={hit} experts_per_rank={held} n_ranks=expert_parallel")  # fmt: skip
             hit = f"busiest_hit_share{mark}"
-        self.sheet.compute(f"experts_read{mark}", sharing.experts_hit, "experts", f"experts={held} hit_share={hit}")
+        self.sheet.compute(f"experts_read{mark}", sharing.experts_hit, "experts",
+                           f"experts={held} hit_share={hit} copies=copies{mark}")  # fmt: skip

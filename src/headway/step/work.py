@@ -32,6 +32,7 @@ class Row:
     moved_bytes: str = ""
     rate: str = ""
     comm: str = ""  # prefix of the quantities of a collective
+    time: str = ""  # where it is not named after the operator
     whole_flop: str = ""  # of attention: the arithmetic of all heads of the rank's own sequences
     multiply: Multiply | None = None
     dealt: str = ""  # the share of the matrix that the chip has
@@ -135,11 +136,10 @@ def _moved(share: Sharing, one: Multiply, tokens: str, dealt: str) -> str:
     if not one.outputs and one.part != "norm":
         return ""
     name = f"{one.name}_moved_bytes"
-    widths = (one.inputs, one.outputs) if one.outputs else (one.per_layer, one.per_layer)
+    # Like matrices of a layer are one product: it reads what comes in once.
+    widths = (one.inputs, one.times * one.outputs) if one.outputs else (one.per_layer, one.per_layer)
     for side, width in zip(("in", "out"), widths, strict=True):
-        share.give(
-            f"{one.name}_{side}_width", float(one.layers * one.times * width), "1", f"{one.layers} layers x {width:,}"
-        )
+        share.give(f"{one.name}_{side}_width", float(one.layers * width), "1", f"{one.layers} layers x {width:,}")
     side = {"outputs": "output_share", "inputs": "input_share"}[one.along]
     cut = f" {side}={dealt}" if dealt else ""
     fill = " fill" if share.laid and one.tokens != "head" else ""

@@ -131,7 +131,7 @@ def refuse_constant(name):
     raise AssertionError(f"{name} in JSON")
 
 
-SIGNED = ("difference_share", "saves_stored_share", "saves_read_share", "saves_step_share")
+SIGNED = ("bias_pct", "error_pct", "difference_share", "saves_stored_share", "saves_read_share", "saves_step_share")
 
 
 def sound(value, key=""):

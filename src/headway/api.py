@@ -53,7 +53,7 @@ def roofline(
     without one all chips share it evenly. `terms` takes it
     apart into operators (`rows` of the result). On each data-parallel rank `chunk_tokens` of a prompt, of which
     `chunk_context` are cached, may ride along. `overlap` is "two-batch" or the share of communication that is hidden;
-    `sends` "each" (every expert's copy travels alone) or "domain" (one for each scale-up domain, of
+    `sends` "each" (every expert's copy travels alone), "rank" (one for each rank) or "domain" (one for each domain, of
     which routing may let a token reach at most `domains_per_token`). `draft` is "mtp" or a
     model that drafts `draft_tokens`, of which each is kept with probability `acceptance`. `disaggregated` hands the
     cache over to other chips (`first_token_s`).
@@ -70,10 +70,10 @@ def roofline(
     laid = read_layout(layout) if isinstance(layout, str) else layout
     if laid is not None and not isinstance(laid, Layout):
         raise BadInput(f"a layout is written like 'tp8' or 'tp1 dp64 ep64', found {shown(laid)}")
-    if refine is None:  # a layout is asked for what the blackboard leaves out
-        refine = () if laid is None else "all"
-    refinements = read_refinements(refine)
     given_model, given_system = _model(model), on if isinstance(on, System) else load_system(on)
+    if refine is None:  # a layout is asked for what the blackboard leaves out, of which bare numbers tell nothing
+        refine = () if laid is None or given_model.architecture is None else "all"
+    refinements = read_refinements(refine)
     question = Question(
         batch, context, pass_tokens, refinements, beyond_memory,
         layout=laid, by_operator=terms,

@@ -77,6 +77,8 @@ def why(result: Pass) -> str:
 
 def _balance(result: Pass, best: tuple[int, ...], bound: str) -> str:
     """Where arithmetic takes over from memory, or why it never does."""
+    if result.sheet.value("balance_batch_with_kv") is None:
+        return ""
     balance, blackboard = value_at(result, "balance_batch_with_kv", best), value_at(result, "balance_batch", best)
     if not np.isfinite(balance):
         text = " At this context it is memory-bound at every batch"

@@ -63,8 +63,8 @@ def _add_serving_options(options: Parser) -> None:
     options.add_argument(
         "--overlap", metavar="HOW", help="two-batch, or the share of communication hidden, such as 0.5"
     )
-    options.add_argument("--sends", choices=("each", "domain"), default="each",
-                         help="a token's copies to experts: each alone, or one to each scale-up domain")  # fmt: skip
+    options.add_argument("--sends", choices=("each", "rank", "domain"), default="each",
+                         help="a token's copies to experts: each alone, or one to each rank or domain")  # fmt: skip
     options.add_argument("--domains-per-token", metavar="N", help="the most domains that routing lets a token reach")
     options.add_argument("--act-dtype", metavar="DTYPE", help="format of activations, where wider than the weights'")
     options.add_argument("--draft", metavar="WHO", help="who drafts tokens: mtp, or a model")
@@ -78,7 +78,9 @@ def _serving(args: argparse.Namespace) -> dict[str, Any]:
     counts = {"chunk_tokens": args.chunk, "chunk_context": args.chunk_context, "draft_tokens": args.draft_tokens}
     given: dict[str, Any] = {name: one_number(text, "tokens") for name, text in counts.items() if text is not None}
     if args.domains_per_token is not None:
-        given["domains_per_token"] = int(one_number(args.domains_per_token, "chips"))
+        given["domains_per_token"] = int(one_number(args.domains_per_token, "domains"))
+        if given["domains_per_token"] < 1:
+            raise BadInput(f"a token reaches 1 domain or more, found {shown(args.domains_per_token)}")
     if args.acceptance is not None:
         given["acceptance"] = parse(args.acceptance, "1")
     if args.overlap is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headway.cli.arguments import Parser, positive
+from headway.cli.validate_text import as_text, counted, headline, overall, rules, scores
 from headway.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -15,16 +17,38 @@ if TYPE_CHECKING:
     from headway.validate.score import Beaten, Bin, Report, Score
 
 SHOWN_BY = ("regime", "metric", "source")  # in text, where nobody asks for others
-SHOWN_BEATEN = 10
+SHOWN_OWN = 20  # rows of a user's own, the furthest off, where --worst does not say how many
+TEMPLATE_ROWS = ("inferencex-aic-1754", "trtllm-v0.17-0012")
+TEMPLATE = ("id", "model", "weight_dtype", "kv_dtype", "hw_key", "n_chips", "tp", "framework", "batch", "batch_kind",
+            "input_len", "output_len", "metric", "value", "unit")  # fmt: skip
+_DRAWN = {"Times": ("time", "steps"), "Rates": ("rate",)}  # what is asked for, by how its name ends
+SCORED = ("median_abs_pct_error", "p90_abs_pct_error", "bias_pct", "median_times_too_fast", "p90_times_too_fast")
 EPILOG = """\
   headway validate                            the measured rows that headway carries, predicted and scored
   headway validate --refine none              the same by the blackboard alone
   headway validate --source gpt-fast --worst 5    one source, and its rows that are furthest off
   headway validate --by chip,model            scores by chip and by model
-  headway validate --data mine.csv --json     your own rows, in the columns of the shipped ones
+  headway validate --template                 a table to fill with rows of your own
+  headway validate --data mine.csv --explain  your own rows, and every default that was used
 
-A row's error is predicted / measured - 1. Rows of one group_id are one configuration and count once. The headline
-counts tiers A and B, without rows in quarantine; beside it stand those with them, and all tiers.
+A row's error is predicted / measured - 1; a pass is too fast by measured / predicted of a time, predicted / measured
+of a rate. Rows of one group_id are one configuration and count once. The headline counts tiers A and B, without rows
+in quarantine; beside it stand those with them, and all tiers.
+
+A row of your own needs these columns; the others, and every default, are in docs/accuracy.md:
+  model                a name of headway catalog: llama-3.1-8b
+  hw_key, n_chips      a chip and how many, h100-sxm and 8; or a system alone, as --on takes it: h100-sxm:8
+  metric, value, unit  what was measured; without a unit ms, tokens/s, GB/s, GB or fraction is taken
+and by its metric:
+  tpot, tpot_mean, itl_mean, decode_output_tokens_per_s,
+  decode_64_tokens_latency, achieved_mem_bandwidth        batch; input_len and output_len, or avg_context
+  ttft, ttft_mean, prefill_latency,
+  prefill_input_tokens_per_s                              batch, input_len
+  e2e_latency, e2e_latency_mean, output_tokens_per_s      batch, input_len, output_len
+  peak_memory, mfu                                        batch, input_len, output_len; of mfu also phase
+A rate without a batch is that of a full server. Example:
+  model,hw_key,tp,batch,input_len,output_len,metric,value,unit
+  llama-3.1-8b,h100-sxm:1,1,32,1024,256,tpot,10.9235,ms
 """
 
 
@@ -33,9 +57,8 @@ def parser() -> Parser:
     from headway.step.question import REFINEMENTS  # noqa: PLC0415
 
     options = Parser("validate", "Measured rows of inference, predicted and scored.", EPILOG)
-    options.add_argument(
-        "--data", metavar="CSV", help="rows of your own instead; model, hw_key, metric and value at least"
-    )
+    options.add_argument("--data", metavar="CSV", help="rows of your own instead, in the columns that stand below")
+    options.add_argument("--template", action="store_true", help="print a CSV with two rows, to fill with your own")
     options.add_argument("--source", action="append", default=[], metavar="NAME",
                          help="only the rows of a source, or of several; * stands for anything")  # fmt: skip
     options.add_argument("--tier", action="append", default=[], metavar="LETTER",
@@ -46,7 +69,9 @@ def parser() -> Parser:
     options.add_argument("--by", action="append", default=[], metavar="NAME",
                          help="tables of scores by source, chip, framework, model, regime, metric "
                               f"(default: {','.join(SHOWN_BY)})")  # fmt: skip
-    options.add_argument("--worst", metavar="N", help="list the rows that are furthest off")
+    options.add_argument(
+        "--worst", metavar="N", help=f"list the rows that are furthest off (of --data {SHOWN_OWN}, else none)"
+    )
     options.add_argument(
         "--plot", metavar="FILE", help="draw predicted against measured into a .svg, .png or .html file"
     )
@@ -57,6 +82,11 @@ def parser() -> Parser:
 def main(arguments: Sequence[str]) -> int:
     """Predict, score, and print or draw."""
     args = parser().read(arguments)
+    if args.template:
+        if len(arguments) > 1:
+            raise BadInput("--template stands alone: headway validate --template > mine.csv")
+        print(template())
+        return 0
     target = None
     if args.plot is not None:
         from headway.drawing import check_target  # noqa: PLC0415
@@ -74,7 +104,9 @@ def main(arguments: Sequence[str]) -> int:
 
         print_json(as_json(report, explain=args.explain))
     else:
-        print(as_text(report, by or SHOWN_BY, worst=int(worst or 0), explain=args.explain))
+        own = args.data is not None
+        shown = int(worst or (SHOWN_OWN if own else 0))
+        print(as_text(report, by or SHOWN_BY, worst=shown, explain=args.explain, own=own))
         if target is not None:
             print(f"\nPicture: {args.plot}")
     return 0
@@ -94,7 +126,11 @@ def ask(args: argparse.Namespace, by: Sequence[str] = ()) -> Report:
         if tier not in ("A", "B", "C"):
             raise UnknownName("tier", tier, ("A", "B", "C"))
     refine = read_refinements(args.refine) if args.refine else REFINEMENTS
-    rows = measured.shipped() if args.data is None else measured.read(args.data)
+    rows = measured.shipped() if args.data is None else measured.read(args.data, _note)
+    blank = sum(not row.wrong and not row.text("unit") for row in rows)
+    if blank:
+        _note(f"rows without a unit: {blank:,}; times are taken in ms, rates in tokens/s, memory in GB, "
+              "bandwidth in GB/s, mfu as a fraction")  # fmt: skip
     sources = _listed(args.source)
     for source in sources:
         if not any(row.fits({"source_key": source}) for row in rows):
@@ -106,19 +142,27 @@ def ask(args: argparse.Namespace, by: Sequence[str] = ()) -> Report:
     return validate(chosen, refine=refine, tiers=tiers or HARD_TIERS)
 
 
+def _note(text: str) -> None:
+    """A line beside the answer, not in it."""
+    print(f"headway: {text}", file=sys.stderr)
+
+
+def template() -> str:
+    """The header of a user's table, and two of the shipped rows under it."""
+    from headway.validate import measured  # noqa: PLC0415
+
+    found = {row.text("id"): row for row in measured.shipped()}
+    lines = [TEMPLATE, *(tuple(map(found[name].text, TEMPLATE)) for name in TEMPLATE_ROWS)]
+    return "\n".join(",".join(line) for line in lines)
+
+
 def _listed(words: Sequence[str]) -> list[str]:
     return [name.strip() for word in words for name in word.split(",") if name.strip()]
 
 
-def counted(report: Report) -> str:
-    """Which rows the headline counts."""
-    tiers = " and ".join(report.tiers) if len(report.tiers) < 3 else "A, B and C"
-    return f"{'tiers' if len(report.tiers) > 1 else 'tier'} {tiers}, without rows in quarantine"
-
-
 def as_json(report: Report, *, explain: bool = False) -> dict[str, Any]:
     """The report as one object."""
-    from headway.validate.score import BY, NOTHING, WHY_NO_INTERVAL  # noqa: PLC0415
+    from headway.validate.score import BY, NO_FACTOR, NOTHING, WHY_NO_INTERVAL  # noqa: PLC0415
 
     whole = report.whole
     out: dict[str, Any] = {
@@ -129,9 +173,9 @@ def as_json(report: Report, *, explain: bool = False) -> dict[str, Any]:
         "counted_rows": whole.counted.predicted,
         "counted_groups": whole.counted.groups,
     }
-    for name in ("median_abs_pct_error", "p90_abs_pct_error", "bias_pct"):
-        value = getattr(whole.counted, name)
-        out |= {name: value} if value is not None else {name: None, f"{name}_reason": f"{NOTHING} of {counted(report)}"}
+    for name in SCORED:
+        value, why = getattr(whole.counted, name), NO_FACTOR if whole.counted.predicted else NOTHING
+        out |= {name: value} if value is not None else {name: None, f"{name}_reason": f"{why} of {counted(report)}"}
     out |= {
         "interval_coverage": None,
         "interval_coverage_reason": WHY_NO_INTERVAL,
@@ -147,12 +191,13 @@ def as_json(report: Report, *, explain: bool = False) -> dict[str, Any]:
 
 
 def _score(score: Score) -> dict[str, Any]:
-    from headway.validate.score import NOTHING  # noqa: PLC0415
+    from headway.validate.score import NO_FACTOR, NOTHING  # noqa: PLC0415
 
-    told = {"n": score.rows, "predicted": score.predicted, "groups": score.groups,
-            "median_abs_pct_error": score.median_abs_pct_error, "p90_abs_pct_error": score.p90_abs_pct_error,
-            "bias_pct": score.bias_pct}  # fmt: skip
-    return told if score.predicted else told | {"reason": NOTHING}
+    told: dict[str, Any] = {"n": score.rows, "predicted": score.predicted, "groups": score.groups}
+    told |= {name: getattr(score, name) for name in SCORED}
+    if score.median_times_too_fast is None:
+        told["reason"] = NO_FACTOR if score.predicted else NOTHING
+    return told
 
 
 def _bin(found: Bin) -> dict[str, Any]:
@@ -185,157 +230,25 @@ def _row(prediction: Prediction, *, explain: bool) -> dict[str, Any]:
     return out
 
 
-def per_cent(value: float | None) -> str:
-    """A share in per cent with as many digits as a person reads.
-
-    >>> per_cent(61.234), per_cent(-7.125), per_cent(1234.5), per_cent(None)
-    ('61 %', '-7.1 %', '1,234 %', '-')
-    """
-    if value is None:
-        return "-"
-    return f"{value:,.0f} %" if abs(value) >= 10 else f"{value:.1f} %"
-
-
-def headline(report: Report) -> str:
-    """The answer in a sentence or two."""
-    found = report.whole.counted
-    number = sum(p.predicted is not None for p in report.predictions)
-    told = f"{number:,} of {len(report.predictions):,} rows are predicted."
-    if found.median_abs_pct_error is None:
-        return f"{told} None of them is of {counted(report)}."
-    return (
-        f"{told} The median error is {per_cent(found.median_abs_pct_error)}, nine in ten are within "
-        f"{per_cent(found.p90_abs_pct_error)}, the bias is {per_cent(found.bias_pct)} "
-        f"({found.groups:,} configurations of {counted(report)})."
-    )
-
-
-def as_text(report: Report, by: Sequence[str], *, worst: int = 0, explain: bool = False) -> str:
-    """The headline, then the tables."""
-    from headway.cli.output import wrapped  # noqa: PLC0415
-
-    blocks = [wrapped(headline(report)), wrapped(_rules(report)), overall(report)]
-    blocks += [scores(what, report.by(what)) for what in by]
-    if report.skipped:
-        blocks.append(skipped(report.skipped))
-    if report.beaten:
-        blocks.append(faster(report.beaten))
-    if worst:
-        blocks.append(furthest(report.worst(worst)))
-    if explain:
-        blocks.append(_explained(report, worst))
-    return "\n\n".join(blocks)
-
-
-def _rules(report: Report) -> str:
-    counted_too = f" with {', '.join(report.refine)}" if report.refine else ", the blackboard alone"
-    return (f"Error: predicted / measured - 1, each configuration once. Passes at data-sheet rates{counted_too}; no "
-            "interval, for no error of the step model has been measured yet.")  # fmt: skip
-
-
-_HEADER = ("predicted", "groups", "median", "90 % within", "bias")
-
-
-def _cells(score: Score) -> list[str]:
-    return [f"{score.predicted:,} of {score.rows:,}", f"{score.groups:,}", per_cent(score.median_abs_pct_error),
-            per_cent(score.p90_abs_pct_error), per_cent(score.bias_pct)]  # fmt: skip
-
-
-def overall(report: Report) -> str:
-    """The score of what counts, with quarantine, and of all tiers."""
-    from headway.cli.output import table  # noqa: PLC0415
-
-    whole = report.whole
-    rows = [(counted(report), whole.counted), ("the same, with rows in quarantine", whole.with_quarantine),
-            ("all tiers, without rows in quarantine", whole.all_tiers)]  # fmt: skip
-    return table(["rows", *_HEADER], [[name, *_cells(score)] for name, score in rows], left=1)
-
-
-def scores(what: str, bins: Mapping[str, Bin]) -> str:
-    """A table of scores; beside them the median with rows in quarantine."""
-    from headway.cli.output import table  # noqa: PLC0415
-
-    rows = [[_cut(name), *_cells(found.counted), per_cent(found.with_quarantine.median_abs_pct_error)]
-            for name, found in bins.items() if found.with_quarantine.rows]  # fmt: skip
-    return table([what, *_HEADER, "with quarantine"], rows, left=1)
-
-
-def _cut(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def skipped(reasons: Mapping[str, int]) -> str:
-    """Why rows are not predicted."""
-    from headway.cli.output import table  # noqa: PLC0415
-
-    return table(["not predicted because", "rows"], [[reason, f"{n:,}"] for reason, n in reasons.items()], left=1)
-
-
-def faster(found: Sequence[Beaten], most: int = SHOWN_BEATEN) -> str:
-    """Decode rows that are faster than the computed pass, and under them why."""
-    from headway.cli.output import table, wrapped  # noqa: PLC0415
-
-    shown = found[:most]
-    reasons = list(dict.fromkeys(beaten.why for beaten in shown))
-    rows = [[b.prediction.row.text("id"), b.prediction.row.text("metric"), _value(b.prediction.row.value),
-             _value(b.prediction.predicted), per_cent(b.faster_pct), f"[{reasons.index(b.why) + 1}]"]
-            for b in shown]  # fmt: skip
-    head = f"Decode rows that are faster than the computed pass: {len(found)}"
-    listed = table(["id", "metric", "measured", "predicted", "faster by", "why"], rows, left=2)
-    notes = [wrapped(why, f"[{i}] ") for i, why in enumerate(reasons, 1)]
-    return "\n".join([f"{head}{f', the first {most}' if len(found) > most else ''}", listed, *notes])
-
-
-def furthest(found: Sequence[Prediction]) -> str:
-    """The rows that are furthest off."""
-    from headway.cli.output import table  # noqa: PLC0415
-
-    rows = [[p.row.text("id"), _cut(p.row.text("metric"), 26), *_where(p), _value(p.row.value), _value(p.predicted),
-             per_cent(None if p.error is None else 100 * p.error)] for p in found]  # fmt: skip
-    return table(["id", "metric", "model", "on", "measured", "predicted", "error"], rows, left=4)
-
-
-def _where(prediction: Prediction) -> list[str]:
-    case = prediction.case
-    assert case is not None
-    return [_cut(case.model.name, 22), f"{case.system.chip.name}:{case.chips} {case.laid.text}"]
-
-
-def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
-
-
-def _explained(report: Report, worst: int) -> str:
-    """What listed predictions are made of, and the defaults that stood in for blank cells."""
-    from headway.cli.output import table, wrapped  # noqa: PLC0415
-
-    listed = report.worst(worst) if worst else [b.prediction for b in report.beaten[:SHOWN_BEATEN]]
-    lines = [wrapped(f"{p.row.text('id')}: {p.told}", "- ") for p in listed]
-    used = table(
-        ["default that filled a blank cell", "rows"], [[n, f"{k:,}"] for n, k in report.filled.items()], left=1
-    )
-    return "\n\n".join(filter(None, ["\n".join(lines), used if report.filled else ""]))
-
-
 def draw_into(report: Report, target: Any, command: str) -> None:
     """Predicted against measured, times beside rates, a mark for each row, a colour for each regime."""
     from headway.drawing import draw  # noqa: PLC0415
     from headway.figures.scatter import Scatter  # noqa: PLC0415
+    from headway.validate.score import NOT_STATED  # noqa: PLC0415
 
     regimes = [name for name, found in report.by("regime").items() if found.all_tiers.predicted]
     panels = []
     for title, unit in (("Times", "s"), ("Rates", "tokens/s")):
         groups: dict[str, list[tuple[float, float]]] = {regime: [] for regime in regimes}
         for p in report.predictions:
-            if p.predicted is not None and p.case is not None and (p.row.text("unit") == "tokens/s") == (unit != "s"):
+            if p.predicted is not None and p.case is not None and p.case.asked.endswith(_DRAWN[title]):
                 scale = p.case.si_per_unit
-                if p.row.text("unit") in ("tokens/s", "s", "ms", "us"):
-                    groups.setdefault(p.row.text("regime") or "not stated", []).append(
-                        (p.row.value * scale, p.predicted * scale)
-                    )
+                groups.setdefault(p.row.text("regime") or NOT_STATED, []).append(
+                    (p.row.value * scale, p.predicted * scale)
+                )
         panels.append(Scatter(title, "measured", "predicted", unit, {n: tuple(points) for n, points in groups.items()}))
     words = {}
     if target.suffix.lower() == ".html":
-        words = {"head": f"{headline(report)}\n\n$ {command}\n\n{_rules(report)}", "table": overall(report),
+        words = {"head": f"{headline(report)}\n\n$ {command}\n\n{rules(report)}", "table": overall(report),
                  "notes": "\n\n".join(scores(what, report.by(what)) for what in SHOWN_BY)}  # fmt: skip
     draw(panels, "Predicted against measured", target, caption=headline(report), **words)

@@ -77,46 +77,110 @@ def logits_bytes(tokens: Array, vocabulary: Array, ways: Array, bytes_per_elemen
     return tokens * vocabulary / ways * bytes_per_element
 
 
-def collective_groups(
-    tensor_parallel: Array, pipeline_parallel: Array, data_parallel: Array, expert_parallel: Array,
-    context_parallel: Array,
-) -> Array:  # fmt: skip
-    """Groups of chips with which one chip exchanges data, one for each degree above 1. [1]
+def buffered_chips(tensor_parallel: Array, pipeline_parallel: Array) -> Array:
+    """Chips for each of which a chip keeps a buffer: those that share its rank's layers; none for a chip alone. [chips]
 
-        groups = where(tensor_parallel > 1, 1, 0) + where(pipeline_parallel > 1, 1, 0) + where(data_parallel > 1, 1, 0) + where(expert_parallel > 1, 1, 0) + where(context_parallel > 1, 1, 0)
+        chips = where(tensor_parallel * pipeline_parallel > 1, tensor_parallel * pipeline_parallel, 0)
 
     tensor_parallel: chips that share a matrix [chips]
     pipeline_parallel: stages [1]
+
+    Source: SGLang, server_args.py, reserves 1 GiB on each of eight such chips, and in proportion on others.
+
+    >>> float(buffered_chips(8, 1)), float(buffered_chips(1, 1))
+    (8.0, 0.0)
+    """
+    xp = namespace(tensor_parallel, pipeline_parallel)
+    (chips,) = arrays(xp, tensor_parallel * pipeline_parallel * 1.0)
+    return xp.where(chips > 1, chips, xp.zeros_like(chips))
+
+
+def rank_sequences(batch: Array, data_parallel: Array) -> Array:
+    """Sequences in flight of the fullest data-parallel rank, all micro-batches together. [sequences]
+
+        sequences = ceil(batch / data_parallel)
+
+    batch: sequences in flight in the whole layout [sequences]
     data_parallel: ranks with sequences of their own [1]
-    expert_parallel: ranks with experts of their own [1]
-    context_parallel: ranks that share a sequence [1]
 
-    Source: a count.
+    Source: lecture 01:03:37.
 
-    >>> float(collective_groups(8, 1, 4, 32, 1))
-    3.0
-    """  # noqa: E501
-    degrees = (tensor_parallel, pipeline_parallel, data_parallel, expert_parallel, context_parallel)
-    xp = namespace(*degrees)
-    groups = 0.0
-    for degree in arrays(xp, *degrees):
-        groups = groups + xp.where(degree > 1, xp.ones_like(degree * 1.0), xp.zeros_like(degree * 1.0))
-    return groups
+    >>> float(rank_sequences(100, 8))
+    13.0
+    """
+    xp = namespace(batch, data_parallel)
+    return xp.ceil(*arrays(xp, batch / data_parallel))
+
+
+def held_kv_bytes(sequences: Array, sequence_bytes: Array, pipeline_parallel: Array) -> Array:
+    """Cache that one chip holds: of every sequence of its rank the layers of its stage. [B]
+
+        bytes = sequences * sequence_bytes / pipeline_parallel
+
+    sequences: sequences in flight of the rank [sequences]
+    sequence_bytes: cache of one on a chip of every stage, summed over the stages [B]
+    pipeline_parallel: stages [1]
+
+    Source: lecture 01:03:37: with P micro-batches in flight P cancels.
+
+    >>> held_kv_bytes(64, 8e8, 4) / 1e9
+    12.8
+    """
+    return sequences * sequence_bytes / pipeline_parallel
+
+
+def expert_peak_bytes(
+    copies: Array, input_width: Array, features: Array, ways: Array, bytes_per_element: Array
+) -> Array:  # fmt: skip
+    """Activations that the copies of tokens on a chip take in a layer of experts. [B]
+
+        bytes = copies * (2 * input_width + 2 * features / ways) * bytes_per_element
+
+    copies: copies of tokens that the chip works on [tokens]
+    input_width: numbers that go into an expert, and come out [1]
+    features: width of an expert; with a gate there are two of it [1]
+    ways: chips among which an expert is cut [chips]
+    bytes_per_element: bytes of one activation [B]
+
+    Source: derived here.
+    Valid: all copies at once; engines that take them in chunks need less.
+
+    >>> expert_peak_bytes(4096, 7168, 2048, 1, 2) / 1e6
+    150.994944
+    """
+    return copies * (2 * input_width + 2 * features / ways) * bytes_per_element
+
+
+def larger_bytes(first_bytes: Array, second_bytes: Array) -> Array:
+    """The larger of two uses of memory that are not there at the same moment. [B]
+
+        bytes = max(first_bytes, second_bytes)
+
+    first_bytes: one use [B]
+    second_bytes: the other [B]
+
+    Source: buffers are used again.
+
+    >>> float(larger_bytes(1.0, 2.0))
+    2.0
+    """
+    xp = namespace(first_bytes, second_bytes)
+    return xp.maximum(*arrays(xp, first_bytes * 1.0, second_bytes * 1.0))
 
 
 def chip_needed_bytes(
-    weights_bytes: Array, kv_bytes: Array, activation_bytes: Array, buffer_bytes: Array, groups: Array,
+    weights_bytes: Array, kv_bytes: Array, activation_bytes: Array, buffer_bytes: Array, buffered_chips: Array,
     reserve_bytes: Array,
 ) -> Array:  # fmt: skip
     """Memory that the fullest chip of a layout needs. [B]
 
-        bytes = weights_bytes + kv_bytes + activation_bytes + buffer_bytes * groups + reserve_bytes
+        bytes = weights_bytes + kv_bytes + activation_bytes + buffer_bytes * buffered_chips + reserve_bytes
 
     weights_bytes: weights that it holds [B]
     kv_bytes: KV cache and states of its sequences [B]
     activation_bytes: activations and logits at their peak [B]
-    buffer_bytes: buffer for one group with which it exchanges data [B]
-    groups: such groups [1]
+    buffer_bytes: buffer for one of the chips that it works with [B]
+    buffered_chips: such chips [chips]
     reserve_bytes: what the runtime takes [B]
 
     Source: lecture 01:03:37 for weights and cache; the rest derived here.
@@ -124,7 +188,7 @@ def chip_needed_bytes(
     >>> chip_needed_bytes(70e9, 5e9, 1e9, 0.1e9, 2, 2e9) / 1e9
     78.2
     """
-    return weights_bytes + kv_bytes + activation_bytes + buffer_bytes * groups + reserve_bytes
+    return weights_bytes + kv_bytes + activation_bytes + buffer_bytes * buffered_chips + reserve_bytes
 
 
 def chip_room_bytes(memory_bytes: Array, needed_bytes: Array, varying_bytes: Array) -> Array:
@@ -146,56 +210,95 @@ def chip_room_bytes(memory_bytes: Array, needed_bytes: Array, varying_bytes: Arr
     return xp.maximum(room, xp.zeros_like(room))
 
 
-def largest_layout_batch(
-    room_bytes: Array, varying_bytes: Array, sequences: Array, data_parallel: Array, pipeline_parallel: Array
-) -> Array:  # fmt: skip
-    """Most sequences that a layout holds, as many on each rank and in each stage. [sequences]
+def sequence_share_bytes(held_bytes: Array, sequences: Array) -> Array:
+    """What one sequence takes of something that grows with them. [B]
 
-        each = varying_bytes / sequences
-        batch = max(-ceil(-room_bytes / each), 0) * data_parallel * pipeline_parallel
+        bytes = held_bytes / sequences
+
+    held_bytes: what all of them take [B]
+    sequences: sequences [sequences]
+
+    Source: sequences of a batch are alike.
+
+    >>> sequence_share_bytes(6e9, 6) / 1e9
+    1.0
+    """
+    return held_bytes / sequences
+
+
+def largest_layout_batch(
+    room_bytes: Array, kv_each_bytes: Array, activation_each_bytes: Array, data_parallel: Array,
+    pipeline_parallel: Array,
+) -> Array:  # fmt: skip
+    """Most sequences that a layout holds, as many on each rank. [sequences]
+
+        round = pipeline_parallel * kv_each_bytes + activation_each_bytes
+        rounds = max(-ceil(-room_bytes / round), 0)
+        rest = (room_bytes - rounds * round - activation_each_bytes) / kv_each_bytes
+        more = max(min(-ceil(-rest), pipeline_parallel - 1), 0)
+        batch = (rounds * pipeline_parallel + more) * data_parallel
 
     room_bytes: memory of a chip that is left for sequences [B]
-    varying_bytes: what the sequences of one micro-batch take of it [B]
-    sequences: sequences of the micro-batch [sequences]
+    kv_each_bytes: cache that a chip holds of one sequence of its rank [B]
+    activation_each_bytes: activations of one sequence of a micro-batch [B]
     data_parallel: ranks with sequences of their own [1]
-    pipeline_parallel: stages, each with a micro-batch in flight [1]
+    pipeline_parallel: stages: as many sequences go with one more of every micro-batch [1]
 
-    Source: lecture 01:03:37; whole sequences.
+    Source: lecture 01:03:37; derived here, whole sequences.
 
-    >>> float(largest_layout_batch(8e9, 6e9, 6, 4, 2))
-    64.0
+    >>> float(largest_layout_batch(8.5e9, 1e9, 1e9, 4, 2)), float(largest_layout_batch(8e9, 1e9, 0.0, 4, 1))
+    (20.0, 32.0)
     """
-    xp = namespace(room_bytes, varying_bytes, sequences, data_parallel, pipeline_parallel)
-    # A hair above the quotient, so that as many as fit are not lost to rounding.
-    whole = xp.floor(*arrays(xp, room_bytes * sequences / varying_bytes * (1 + 1e-12)))
-    return xp.maximum(whole, xp.zeros_like(whole)) * data_parallel * pipeline_parallel
+    xp = namespace(room_bytes, kv_each_bytes, activation_each_bytes, data_parallel, pipeline_parallel)
+    room, stages = arrays(xp, room_bytes * (1 + 1e-12), pipeline_parallel * 1.0)  # a hair, lost to rounding otherwise
+    each_round = stages * kv_each_bytes + activation_each_bytes
+    rounds = xp.maximum(xp.floor(room / each_round), xp.zeros_like(room / each_round))
+    rest = xp.floor((room - rounds * each_round - activation_each_bytes) / kv_each_bytes)
+    more = xp.maximum(xp.minimum(rest, stages - 1 + 0 * rest), xp.zeros_like(rest))
+    return (rounds * stages + more) * data_parallel
 
 
-def scaled_room_bytes(room_bytes: Array, sequences: Array, whole_bytes: Array, chip_bytes: Array) -> Array:
+def scaled_room_bytes(room_bytes: Array, whole_bytes: Array, chip_bytes: Array) -> Array:
     """Cache of one sequence, over all chips, of which a chip's part fills the room that it has for it. [B]
 
-        bytes = room_bytes / sequences * whole_bytes / chip_bytes
+        bytes = room_bytes * whole_bytes / chip_bytes
 
-    room_bytes: memory of a chip that is left for sequences [B]
-    sequences: sequences of the micro-batch [sequences]
+    room_bytes: memory of a chip that is left for the cache [B]
     whole_bytes: cache of one sequence in all layers and heads [B]
-    chip_bytes: what of it lies on one chip of every stage [B]
+    chip_bytes: what lies on the chip of all its sequences [B]
 
     Source: derived here.
     Valid: a chip's part of the cache is the same at every length: exact where all layers are dealt out alike.
 
-    >>> scaled_room_bytes(8e9, 4, 1e9, 0.25e9) / 1e9
+    >>> scaled_room_bytes(8e9, 1e9, 1e9) / 1e9
     8.0
     """
-    return room_bytes / sequences * whole_bytes / chip_bytes
+    return room_bytes * whole_bytes / chip_bytes
+
+
+def handed_bytes(batch: Array, sequence_bytes: Array, layout_chips: Array) -> Array:
+    """Cache that each chip sends on, where every chip sends a part and nothing is sent twice. [B]
+
+        bytes = batch * sequence_bytes / layout_chips
+
+    batch: sequences whose cache is handed over [sequences]
+    sequence_bytes: cache of one, all layers and heads, each number once [B]
+    layout_chips: chips that send [chips]
+
+    Source: derived here; chips that hold copies of a latent share the sending.
+
+    >>> handed_bytes(32, 288e6, 32) / 1e6
+    288.0
+    """
+    return batch * sequence_bytes / layout_chips
 
 
 def handover_s(kv_bytes: Array, bandwidth_bytes_per_s: Array, latency_s: Array) -> Array:
-    """Time to hand the cache of a prefill over to other chips that decode: each chip sends what it holds. [s]
+    """Time to hand the cache of a prefill over to other chips that decode, all chips sending at once. [s]
 
         t = kv_bytes / bandwidth_bytes_per_s + latency_s
 
-    kv_bytes: cache that one chip holds [B]
+    kv_bytes: cache that one chip sends [B]
     bandwidth_bytes_per_s: network of one chip, one way [B/s]
     latency_s: time of a message [s]
 

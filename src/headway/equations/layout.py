@@ -476,3 +476,52 @@ def chunks_in_flight(chunk_tokens: Array, data_parallel: Array, pipeline_paralle
     4096
     """
     return chunk_tokens * data_parallel * pipeline_parallel
+
+
+def of_all_chunks(flop: Array, data_parallel: Array, pipeline_parallel: Array) -> Array:
+    """Arithmetic of all chunks of prompts in the time of a step, from that of one. [FLOP]
+
+        all = flop * data_parallel * pipeline_parallel
+
+    flop: arithmetic of one chunk [FLOP]
+    data_parallel: ranks with sequences of their own [1]
+    pipeline_parallel: stages, each with a micro-batch in flight [1]
+
+    Source: derived here.
+
+    >>> of_all_chunks(2e9, 8, 1) / 1e9
+    16.0
+    """
+    return flop * data_parallel * pipeline_parallel
+
+
+def hops_between(pipeline_parallel: Array) -> Array:
+    """Passages of a micro-batch from stage to stage. [1]
+
+        hops = pipeline_parallel - 1
+
+    pipeline_parallel: stages [1]
+
+    Source: lecture 01:03:37; the sampled token that goes back to the first stage is left out.
+
+    >>> hops_between(4)
+    3
+    """
+    return pipeline_parallel - 1
+
+
+def carried_sequences(micro_batch: Array, data_parallel: Array, pipeline_parallel: Array) -> Array:
+    """Sequences whose work a pass is counted with: every rank and stage as full as the fullest. [sequences]
+
+        sequences = micro_batch * data_parallel * pipeline_parallel
+
+    micro_batch: sequences of the fullest rank at a time [sequences]
+    data_parallel: ranks with sequences of their own [1]
+    pipeline_parallel: stages, each with a micro-batch in flight [1]
+
+    Source: derived here; the batch itself where it goes round.
+
+    >>> carried_sequences(7, 8, 2)
+    112
+    """
+    return micro_batch * data_parallel * pipeline_parallel

@@ -26,12 +26,13 @@ def _attend(share: Sharing, one: Attend, row: Callable[..., Any]) -> Any:
     if share.asked.chunk_tokens:
         passes.append(_Riders(share, one, "one_sequence", "chunk_tokens", "chunk_context_tokens", "_of_chunk"))
     heads, kept_share = _shares(share, kept)
+    own_heads = share.share(kept.heads) if share.laid and share.model.architecture else ""
     whole = [p.flop() for p in passes] if _counts(share) else []
     flop = _dealt(share, f"{one.name}_flop", whole, "FLOP", heads) if whole else ""
     read = _dealt(share, f"{one.name}_kv_bytes", [p.read() for p in passes], "B", kept_share)
-    moved = _moved(share, one, heads, kept_share) if share.refined("activations") else ""
+    moved = _moved(share, one, own_heads, kept_share) if share.refined("activations") else ""
     return row(one.name, kept.text, "cache", one.layers, share.tokens, flop, "", read, moved, share.rate(),
-               whole_flop=whole[0] if whole else "")  # fmt: skip
+               whole_flop=whole[0] if whole else "", chunk_flop=whole[1] if len(whole) > 1 else "")  # fmt: skip
 
 
 def _counts(share: Sharing) -> bool:
@@ -139,38 +140,44 @@ class _Riders:
 
 
 def _moved(share: Sharing, one: Attend, heads: str, kept_share: str) -> str:
-    """Queries that come in, results that go out, and new entries of the cache."""
+    """Queries that come in, results that go out, and new entries of the cache: of each context rank its part."""
     sheet, name = share.sheet, f"{one.name}_moved_bytes"
     fill = " fill" if share.laid else ""
-    nothing = share.give(f"{one.name}_width", float(one.layers * one.width), "1", f"{one.layers} x {one.width:,}")
+    width = share.give(f"{one.name}_width", float(one.layers * one.width), "1", f"{one.layers} x {one.width:,}")
     dealt = f" input_share={heads}" if heads else ""
     sheet.compute(f"{one.name}_passed_bytes", operators.activation_traffic_bytes, "B",
-                  f"tokens={share.tokens} input_width={nothing} output_width=no_width "
+                  f"tokens={share.tokens} input_width={width} output_width=no_width "
                   f"bytes_per_element=activation_bytes_per_element{fill}{dealt}")  # fmt: skip
     if not one.kept.stored_tokens:
         return f"{one.name}_passed_bytes"
     written = f"{one.name}_written_bytes"
     kept = f" share={kept_share}" if kept_share else ""
     sheet.compute(written, operators.written_bytes, "B",
-                  f"tokens={share.tokens} bytes_per_token={one.name}_bytes_per_token{kept}{fill}")  # fmt: skip
+                  f"tokens={share.own_tokens} bytes_per_token={one.name}_bytes_per_token{kept}{fill}")  # fmt: skip
     sheet.compute(name, total, "B", f"{one.name}_passed_bytes {written}")
     return name
 
 
 def _state(share: Sharing, name: str, state: State, row: Callable[..., Any]) -> Any:
-    """A recurrent state: read and written once in a pass."""
-    sheet = share.sheet
+    """A recurrent state: read and written once in a pass, of everybody who rides along."""
     share.give(f"{name}_bytes", state.numbers * state.bytes_per_number, "B", state.text)
-    sheet.compute(f"{name}_traffic_bytes", kv_variants.state_traffic_bytes, "B", f"state_bytes={name}_bytes")
-    sheet.compute(f"{name}_all_bytes", kv_variants.batch_bytes, "B",
-                  f"batch={share.sequences} sequence_bytes={name}_traffic_bytes")  # fmt: skip
-    dealt = share.share(state.heads) if share.laid else ""
-    read = _dealt(share, f"{name}_kv_bytes", [f"{name}_all_bytes"], "B", dealt)
-    flop = ""
+    share.sheet.compute(f"{name}_traffic_bytes", kv_variants.state_traffic_bytes, "B", f"state_bytes={name}_bytes")
     if _counts(share):
         share.give(f"{name}_flop_per_token", state.flop, "FLOP", state.text)
-        sheet.compute(f"{name}_all_flop", attention.states_flop, "FLOP",
-                      f"batch={share.sequences} pass_tokens state_flop={name}_flop_per_token")  # fmt: skip
-        flop = _dealt(share, f"{name}_flop", [f"{name}_all_flop"], "FLOP", dealt)
-    return row(name, state.text, "state", 0, share.tokens, flop, "", read, "", share.rate(),
-               whole_flop=f"{name}_all_flop" if flop else "")  # fmt: skip
+    riders = [(share.sequences, "pass_tokens", "")]
+    if share.asked.chunk_tokens:
+        riders.append(("one_sequence", "chunk_tokens", "_of_chunk"))
+    read, whole = [], []
+    for batch, passed, mark in riders:
+        read.append(f"{name}{mark}_all_bytes")
+        share.sheet.compute(read[-1], kv_variants.batch_bytes, "B",
+                            f"batch={batch} sequence_bytes={name}_traffic_bytes")  # fmt: skip
+        if _counts(share):
+            whole.append(f"{name}{mark}_all_flop")
+            share.sheet.compute(whole[-1], attention.states_flop, "FLOP",
+                                f"batch={batch} pass_tokens={passed} state_flop={name}_flop_per_token")  # fmt: skip
+    dealt = share.share(state.heads) if share.laid else ""
+    traffic = _dealt(share, f"{name}_kv_bytes", read, "B", dealt)
+    flop = _dealt(share, f"{name}_flop", whole, "FLOP", dealt) if whole else ""
+    return row(name, state.text, "state", 0, share.tokens, flop, "", traffic, "", share.rate(),
+               whole_flop=whole[0] if whole else "", chunk_flop=whole[1] if len(whole) > 1 else "")  # fmt: skip

@@ -160,6 +160,12 @@ def write_balance(sheet: Worksheet, model: Model) -> None:
         gap = "with attention counted, arithmetic grows with the context too; sweep --context to see the crossing"
     elif "work_s" in sheet:
         gap = "operator by operator it has no closed form; sweep --context to see the crossing"
+    if "chunk_tokens" in sheet:
+        gap = "with a chunk of a prompt riding along there is arithmetic that no batch brings; sweep --batch"
+        for name, unit in (("balance_batch", "sequences"), ("balance_batch_with_kv", "sequences"),
+                           ("balance_context", "tokens")):  # fmt: skip
+            sheet.give(Quantity(name, None, unit, Origin("equation", "none in closed form"), gap))
+        return
     if gap:
         sheet.compute("balance_batch", roofline.balance_batch_of_times, "sequences",
                       f"t_weights_s={weights} t_compute_per_sequence_s")  # fmt: skip

@@ -11,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from headway.catalog.store import defaults
-from headway.errors import BadInput, shown
+from headway.errors import BadInput, Infeasible, shown
 from headway.model.architecture import Architecture
 from headway.model.model import Model
+from headway.step.layout import refusal
 from headway.step.question import Draft, Question
 
 MTP = "mtp"
@@ -40,6 +41,8 @@ def drafted(
     if not 0 <= acceptance <= 1:
         raise BadInput(f"the acceptance must be from 0 to 1, found {shown(acceptance)}")
     small = mtp_module(model) if isinstance(drafter, str) else drafter
+    if not own and asked.layout is not None and (reason := refusal(small, asked.layout.chips, asked.layout)):
+        raise Infeasible(f"the drafter {small.name} cannot be laid out as {asked.layout.text}: {reason}")
     return replace(asked, pass_tokens=np.asarray(tokens + 1.0), draft=Draft(small, tokens, acceptance, own))
 
 

@@ -7,15 +7,20 @@ hand on.
 
 from __future__ import annotations
 
-import math
-
-from headway.equations import chip_memory, operators
+from headway.equations import chip_memory, moe, operators
 from headway.equations import layout as sharing
 from headway.equations._total import total
-from headway.errors import BadInput
+from headway.model.dtypes import dtype
 from headway.provenance import Origin, Quantity
 from headway.step import blackboard
-from headway.step.network import write_collective, write_domains_hit, write_expert_exchange, write_group, write_links
+from headway.step.network import (
+    Kind,
+    write_collective,
+    write_domains_hit,
+    write_expert_exchange,
+    write_group,
+    write_links,
+)
 from headway.step.operators import Bank
 from headway.step.sharing import Sharing
 from headway.step.work import Row
@@ -24,8 +29,6 @@ from headway.step.work import Row
 def write_communication(share: Sharing) -> list[Row]:
     """Write the communication that a pass waits for, and its hops between stages; returns the rows."""
     sheet, nothing = share.sheet, Origin("default", "left out")
-    if not share.laid and (share.asked.overlap or share.asked.handed_over):
-        raise BadInput("overlap and disaggregation need a layout, such as --layout tp8")
     if not share.refined("communication") or not share.laid:
         if share.refined("communication") and share.system.chips > 1:
             blackboard.write_communication(sheet, share.model, share.system)
@@ -105,23 +108,39 @@ def _context(share: Sharing) -> list[Row]:
     if not attends:
         return []
     sheet, layers = share.sheet, sum(one.layers for one in attends)
-    times = _times(share, "ring", layers)
+    times = _times(share, "share_context", layers)
     share.give("core_width", sum(one.layers * one.width for one in attends) / layers, "1", "queries and results")
     kept = sum(one.kept.numbers for one in attends) * share.model.kv_dtype.bytes_per_number / layers
     share.give("layer_kv_bytes_per_token", kept, "B", "keys and values of a token in a layer")
     heads = share.share(max(one.kept.heads for one in attends)) or "whole"
     pieces = share.share(max(one.kept.kv_heads for one in attends)) or "whole"
-    sheet.compute_all([
-        ("new_kv_bytes", sharing.gathered_kv_bytes, "B",
-         f"sequences={share.sequences} context_tokens pass_tokens kv_bytes_per_token=layer_kv_bytes_per_token "
-         f"share={pieces}"),
-        ("query_bytes", sharing.gathered_query_bytes, "B",
-         f"sequences={share.sequences} pass_tokens width=core_width "
+    payloads = [_pass_kv_or_q(share, share.sequences, "context_tokens", "pass_tokens", heads, pieces, "")]
+    if share.asked.chunk_tokens:
+        payloads.append(_pass_kv_or_q(share, "one_sequence", "chunk_context_tokens", "chunk_tokens", heads, pieces,
+                                      "_of_chunk"))  # fmt: skip
+    sheet.compute("context_payload_bytes", total, "B", " ".join(payloads))
+    write_collective(
+        sheet, "all_gather", "share_context", payload="context_payload_bytes", group="context", times=times
+    )
+    return [Row("share_context", "keys and values, or queries, to context ranks", "context", layers, share.tokens,
+                comm="share_context")]  # fmt: skip
+
+
+def _pass_kv_or_q(
+    share: Sharing, sequences: str, context: str, passed: str, heads: str, pieces: str, mark: str
+) -> str:  # fmt: skip
+    """Bytes of one layer: of keys and values of all tokens, or of the queries and results of the new ones."""
+    share.sheet.compute_all([
+        (f"new_kv_bytes{mark}", sharing.gathered_kv_bytes, "B",
+         f"sequences={sequences} context_tokens={context} pass_tokens={passed} "
+         f"kv_bytes_per_token=layer_kv_bytes_per_token share={pieces}"),
+        (f"query_bytes{mark}", sharing.gathered_query_bytes, "B",
+         f"sequences={sequences} pass_tokens={passed} width=core_width "
          f"bytes_per_element=activation_bytes_per_element share={heads}"),
-        ("ring_payload_bytes", sharing.fewer_bytes, "B", "first_bytes=new_kv_bytes second_bytes=query_bytes"),
+        (f"passed_on_bytes{mark}", sharing.fewer_bytes, "B",
+         f"first_bytes=new_kv_bytes{mark} second_bytes=query_bytes{mark}"),
     ])  # fmt: skip
-    write_collective(sheet, "all_gather", "ring", payload="ring_payload_bytes", group="context", times=times)
-    return [Row("ring", "keys and values, or queries, to context ranks", "context", layers, share.tokens, comm="ring")]
+    return f"passed_on_bytes{mark}"
 
 
 def _experts(share: Sharing, bank: Bank) -> list[Row]:
@@ -136,7 +155,14 @@ def _experts(share: Sharing, bank: Bank) -> list[Row]:
         ])  # fmt: skip
         write_group(sheet, "experts", "expert_parallel", "expert_ways")
         write_group(sheet, "stage", "stage_chips", "one_chip")
+        write_group(sheet, "slices", "expert_ways", "one_chip")
         _element(share)
+    copies = f"experts_per_token{mark}"
+    if share.asked.sends == "rank":
+        copies = f"ranks_hit{mark}"
+        sheet.compute(copies, moe.distinct_ranks_hit, "ranks",
+                      f"n_experts=n_experts{mark} n_ranks=expert_parallel "
+                      f"experts_per_token=experts_per_token{mark}")  # fmt: skip
     if share.asked.sends == "domain":
         write_domains_hit(sheet, f"domains_hit{mark}", "experts", n_experts=f"n_experts{mark}",
                           experts_per_token=f"experts_per_token{mark}", limit=_limit(share))  # fmt: skip
@@ -150,13 +176,20 @@ def _experts(share: Sharing, bank: Bank) -> list[Row]:
     made = []
     for way, size in (("dispatch", "dispatch_element_bytes"), ("combine", "combine_bytes_per_element")):
         write_expert_exchange(
-            sheet, f"{way}{mark}", tokens=f"exchanged_tokens{mark}", copies=f"experts_per_token{mark}",
+            sheet, f"{way}{mark}", tokens=f"exchanged_tokens{mark}", copies=copies,
             width=f"expert_width{mark}", value_bytes=size, group="experts", times=f"exchange{mark}_times",
             domains=f"domains_hit{mark}" if share.asked.sends == "domain" else "",
         )  # fmt: skip
         made.append(Row(f"{way}{mark}", f"{way} of tokens, {bank.layers} layers", "experts", bank.layers,
                         f"exchanged_tokens{mark}", comm=f"{way}{mark}"))  # fmt: skip
-    return made + _gathered(share, bank, mark)
+    return made + _sliced(share, bank, mark) + _gathered(share, bank, mark)
+
+
+def _sliced(share: Sharing, bank: Bank, mark: str) -> list[Row]:
+    """Where each expert is cut over chips of its rank, its copies go to all of them, and their results are summed."""
+    sheet = share.sheet
+    sheet.compute(f"sub_copies{mark}", sharing.sub_batch_tokens, "tokens", f"tokens=copies{mark} sub_batches")
+    return _between(share, bank, mark, "slices", f"sub_copies{mark}", f"exchange{mark}_times", ("slice", "unslice"))
 
 
 def _limit(share: Sharing) -> str:
@@ -171,17 +204,22 @@ def _limit(share: Sharing) -> str:
 
 def _gathered(share: Sharing, bank: Bank, mark: str) -> list[Row]:
     """Where every expert is cut over all chips of a stage, all tokens go to all of them, and sums come back."""
+    return _between(share, bank, mark, "stage", "stage_sub_tokens", f"gathered{mark}_times", ("spread", "sums"))
+
+
+def _between(
+    share: Sharing, bank: Bank, mark: str, group: str, tokens: str, times: str, names: tuple[str, str]
+) -> list[Row]:  # fmt: skip
+    """An all-gather of tokens among chips that share experts, and a reduce-scatter of their results."""
     sheet, rows = share.sheet, []
-    for kind, name, size in (
-        ("all_gather", f"spread{mark}", "dispatch_element_bytes"),
-        ("reduce_scatter", f"sums{mark}", "combine_bytes_per_element"),
-    ):
-        sheet.compute(f"{name}_payload_bytes", operators.looked_up_bytes, "B",
-                      f"tokens=stage_sub_tokens width=expert_width{mark} bytes_per_element={size}")  # fmt: skip
-        write_collective(sheet, kind, name, payload=f"{name}_payload_bytes", group="stage",  # type: ignore[arg-type]
-                         times=f"gathered{mark}_times")  # fmt: skip
-        rows.append(Row(name, f"{kind.replace('_', '-')} of tokens, {bank.layers} layers", "experts", bank.layers,
-                        share.stage_tokens, comm=name))  # fmt: skip
+    kinds: tuple[Kind, Kind] = ("all_gather", "reduce_scatter")
+    for kind, name, size in zip(kinds, names, ("dispatch_element_bytes", "combine_bytes_per_element"), strict=True):
+        own = f"{name}{mark}"
+        sheet.compute(f"{own}_payload_bytes", operators.looked_up_bytes, "B",
+                      f"tokens={tokens} width=expert_width{mark} bytes_per_element={size}")  # fmt: skip
+        write_collective(sheet, kind, own, payload=f"{own}_payload_bytes", group=group, times=times)
+        rows.append(Row(own, f"{kind.replace('_', '-')} of tokens, {bank.layers} layers", "experts", bank.layers,
+                        tokens, comm=own))  # fmt: skip
     return rows
 
 
@@ -189,14 +227,19 @@ def _element(share: Sharing) -> None:
     """Bytes of a number that is dispatched: of experts in fp8 or less with its scales, else as it is."""
     sheet = share.sheet
     sheet.compute("stage_sub_tokens", sharing.sub_batch_tokens, "tokens", f"tokens={share.stage_tokens} sub_batches")
-    narrow = math.floor(share.model.storage["routed_experts"].dtype.bytes_per_number) <= 1
+    formats = [
+        share.model.storage["routed_experts"].dtype,
+        *([dtype(share.asked.act_dtype)] if share.asked.act_dtype else []),
+    ]
+    narrow = all(one.bytes_per_number <= 1 for one in formats)
     parts = "dispatch_bytes_per_element dispatch_scale_bytes_per_element" if narrow else "combine_bytes_per_element"
     sheet.compute("dispatch_element_bytes", total, "B", parts)
 
 
 def _stages(share: Sharing) -> Row:
-    """Hidden states from stage to stage, and the token back."""
-    share.sheet.compute("hops_times", sharing.repeats, "1", "count=pipeline_parallel fill=whole sub_batches")
+    """Hidden states from stage to stage; the token that goes back is nothing beside them."""
+    share.sheet.compute("hops_between", sharing.hops_between, "1", "pipeline_parallel")
+    share.sheet.compute("hops_times", sharing.repeats, "1", "count=hops_between fill=whole sub_batches")
     write_collective(share.sheet, "point_to_point", "hops", payload="hidden_bytes", group="stages", times="hops_times")
     return Row("hops", "from stage to stage", "stages", 1, share.tokens, comm="hops")
 
@@ -206,7 +249,8 @@ def write_handover(share: Sharing) -> None:
     if "scaleout_bytes_per_s" not in share.sheet:
         write_links(share.sheet, share.system)
     share.sheet.compute_all([
+        ("handed_bytes", chip_memory.handed_bytes, "B", "batch sequence_bytes layout_chips"),
         ("t_handover_s", chip_memory.handover_s, "s",
-         "kv_bytes=chip_kv_bytes bandwidth_bytes_per_s=scaleout_bytes_per_s latency_s=scaleout_latency_s"),
+         "kv_bytes=handed_bytes bandwidth_bytes_per_s=scaleout_bytes_per_s latency_s=scaleout_latency_s"),
         ("first_token_s", chip_memory.first_token_s, "s", "step_s handover_s=t_handover_s"),
     ])  # fmt: skip

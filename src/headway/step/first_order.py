@@ -1,11 +1,8 @@
-"""The first-order pass: the blackboard's equation on a real model and a real system, with everything it implies.
+"""The pass: the blackboard's equation on a real model and a real system, with everything it implies.
 
-By default the answer is the blackboard itself: `max(arithmetic, weights + KV)`. Refinements are added by name, each one
-the next-largest thing that the blackboard leaves out:
-
-* `expert-hits`: a small batch does not touch every expert, so fewer weights are read;
-* `attention`: scores and values are arithmetic too;
-* `communication`: the exchanges between the chips of one scale-up domain, not overlapped.
+By default the answer is the blackboard itself: `max(arithmetic, weights + KV)`. Refinements add by name what it leaves
+out (`headway.step.question.REFINED`). With a layout, or a refinement that needs it, the pass is taken apart into
+operators, whose sums are the same terms.
 
 The arrays broadcast over three axes: batch, context, pass length.
 """
@@ -188,7 +185,7 @@ def evaluate(model: Model, system: System, question: Question | None = None,
     for needed in ("step_s", *result.memory_names):
         result.sheet.need(needed)
     if not asked.beyond_memory and not np.any(result.fits):
-        raise Infeasible(does_not_fit(result))
+        raise Infeasible(does_not_fit(result, write_pass))
     return result
 
 
@@ -268,10 +265,14 @@ def _by_operator(sheet: Worksheet, model: Model, system: System, asked: Question
 
 def _of_one_sequence(share: Sharing) -> None:
     """Times that grow with the batch, for one sequence; and reading all experts, as large batches do."""
-    share.sheet.compute_all([
-        ("t_compute_per_sequence_s", layout.per_sequence_s, "s", "seconds=t_compute_s batch"),
-        ("t_kv_per_sequence_s", layout.per_sequence_s, "s", "seconds=t_kv_s batch"),
-    ])  # fmt: skip
+    carried = "batch"
+    if share.laid:
+        carried = "carried_sequences"
+        share.sheet.compute(carried, layout.carried_sequences, "sequences",
+                            "micro_batch data_parallel pipeline_parallel")  # fmt: skip
+    for name in ("compute", "kv"):
+        share.sheet.compute(f"t_{name}_per_sequence_s", layout.per_sequence_s, "s",
+                            f"seconds=t_{name}_s batch={carried}")  # fmt: skip
     if not share.refined("expert-hits") or not share.ops.banks:
         return
     read = "layers_and_head_bytes"
@@ -287,13 +288,17 @@ def _consequences(sheet: Worksheet, asked: Question, rows: tuple[Row, ...]) -> N
     made = "made_tokens" if asked.draft else "pass_tokens"
     flop = _useful_flop(sheet, asked, rows)
     chips_bandwidth = "bandwidth_bytes_per_s" if asked.degrees is not None else "system_bandwidth_bytes_per_s"
+    peak = "system_flop_per_s"
+    if asked.degrees is not None:  # of the chips at work
+        peak = "layout_flop_per_s"
+        sheet.compute(peak, roofline.system_flop_per_s, "FLOP/s", "chips=layout_chips flop_per_s")
     sheet.compute_all([
         ("beat_s", throughput.beat_s, "s", "drain_s step_s"),
         ("worst_latency_s", throughput.worst_latency_s, "s", "beat_s step_s"),
         ("tokens_per_s", throughput.tokens_per_s, "tokens/s", f"batch pass_tokens={made} step_s"),
         ("tokens_per_s_per_chip", throughput.tokens_per_s_per_chip, "tokens/s", "tokens_per_s chips"),
         ("tokens_per_s_per_user", throughput.tokens_per_s_per_user, "tokens/s", f"pass_tokens={made} step_s"),
-        ("mfu", throughput.mfu, "1", f"flop={flop} step_s flop_per_s=system_flop_per_s"),
+        ("mfu", throughput.mfu, "1", f"flop={flop} step_s flop_per_s={peak}"),
         ("mbu", throughput.mbu, "1", f"bytes_read step_s bandwidth_bytes_per_s={chips_bandwidth}"),
         ("cost_per_token_usd", cost.cost_per_token_usd, "USD/token",
          f"step_s price_usd_per_s=system_usd_per_s batch pass_tokens={made}"),
@@ -319,6 +324,11 @@ def _useful_flop(sheet: Worksheet, asked: Question, rows: tuple[Row, ...]) -> st
              "batch=one_sequence pass_tokens=prompt_tokens step_s"),
         ])  # fmt: skip
         parts.append("useful_prompt_flop")
+        if chunks := [row.chunk_flop for row in rows if row.chunk_flop]:
+            sheet.compute("chunk_attention_flop", total, "FLOP", " ".join(chunks))
+            sheet.compute("useful_chunk_attention_flop", layout.of_all_chunks, "FLOP",
+                          "flop=chunk_attention_flop data_parallel pipeline_parallel")  # fmt: skip
+            parts.append("useful_chunk_attention_flop")
     sheet.compute("useful_flop", total, "FLOP", " ".join(parts))
     if asked.draft is None:
         return "useful_flop"

@@ -125,7 +125,7 @@ def _experts(model: Model, layout: Layout) -> str:
         return f"{ranks} ranks hold at most {experts.n_experts * (ranks - 1)} copies of {experts.n_experts} experts"
     if redundant and slots % ranks:
         return (f"{experts.n_experts} experts and {redundant} redundant ones do not divide over {ranks} ranks; "
-                f"{-experts.n_experts % ranks} redundant ones would")  # fmt: skip
+                f"{-(-slots // ranks) * ranks - experts.n_experts} redundant ones would")  # fmt: skip
     return ""
 
 

@@ -101,7 +101,7 @@ def operators(model: Model) -> Operators:
     shape = model.architecture
     if shape is None:
         whole = Multiply("weights", "dense_mlp", 1, int(model.total_params), pieces=0)
-        return Operators((whole,), tuple(Attend("attention", 1, kept, 0) for kept in model.kept), (), (), 0, 0)
+        return Operators((whole,), tuple(Attend("full_attention", 1, kept, 0) for kept in model.kept), (), (), 0, 0)
     banks = _banks(shape)
     return Operators(
         tuple(_merged(chain(_of_layers(shape, banks), _outside(shape)))),

@@ -94,8 +94,8 @@ class Question:
             raise BadInput("a limit of domains for a token needs sends domain")
         if not 0 <= self.domains_per_token <= LARGEST:
             raise BadInput(f"domains_per_token must be 1 or more, found {self.domains_per_token}")
-        if self.sends not in ("each", "domain"):
-            raise BadInput(f"sends is each or domain, found {shown(self.sends)}")
+        if self.sends not in ("each", "rank", "domain"):
+            raise BadInput(f"sends is each, rank or domain, found {shown(self.sends)}")
         for name, least in (("chunk_tokens", 0), ("chunk_context_tokens", 0)):
             if not least <= getattr(self, name) <= LARGEST:
                 raise BadInput(f"{name} must be from {least} to {LARGEST:g}, found {getattr(self, name):g}")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from headway.hardware import MOST_CHIPS
+from headway.step.layout import Layout, refusal
 from headway.step.question import AXES
 from headway.units import format_si
 
 
-def does_not_fit(result: Any) -> str:
-    """The arithmetic of a refusal, for the smallest point asked, and the nearest things that fit."""
-    return _of_chip(result) if "chip_needed_bytes" in result.sheet else _of_system(result)
+def does_not_fit(result: Any, again: Callable[..., Any]) -> str:
+    """The arithmetic of a refusal, for the smallest point asked, and the nearest things that fit.
+
+    `again` writes a pass of a model on a system down, as it is asked, with changes.
+    """
+    return _of_chip(result, again) if "chip_needed_bytes" in result.sheet else _of_system(result)
 
 
 def _of_system(result: Any) -> str:
@@ -32,7 +38,7 @@ def _of_system(result: Any) -> str:
     return f"{head}: weights {format_si(weights, 'B')} + {cache} > {room}; {_fits_with(result, more)}"
 
 
-def _of_chip(result: Any) -> str:
+def _of_chip(result: Any, again: Callable[..., Any]) -> str:
     """Of the fullest chip of a layout, part by part."""
     value, asked = result.sheet.value, result.question
     text = asked.layout.text if asked.layout else "this layout"
@@ -42,16 +48,60 @@ def _of_chip(result: Any) -> str:
     place = int(np.argmin(needed))
     kv, moved = (float(np.broadcast_to(value(name), result.grid).ravel()[place])
                  for name in ("chip_kv_bytes", "chip_activation_bytes"))  # fmt: skip
-    rest = float(needed.ravel()[place]) - weights - kv - moved
-    each = float(np.broadcast_to(value("micro_batch") * value("pipeline_parallel"), result.grid).ravel()[place])
+    drafter = sum(_at(result, name, place) for name in _OF_DRAFTER)
+    rest = float(needed.ravel()[place]) - weights - kv - moved - drafter
     batch, tokens = _point(result, "chip_needed_bytes")
+    each = _at(result, "rank_sequences", place)
+    beside = f"the drafter {format_si(drafter, 'B')} + " if drafter else ""
     sums = (f"weights {format_si(weights, 'B')} + KV cache {format_si(kv, 'B')} ({each:,.0f} of {batch:,.0f} sequences"
-            f", {tokens:,.0f} tokens each) + "
-            f"activations {format_si(moved, 'B')} + runtime and buffers {format_si(rest, 'B')} > "
-            f"{format_si(memory, 'B')} of a chip")  # fmt: skip
+            f", {tokens:,.0f} tokens each) + activations {format_si(moved, 'B')} + "
+            f"{beside}runtime and buffers {format_si(rest, 'B')} > {format_si(memory, 'B')} of a chip")  # fmt: skip
     if weights + rest > memory:
-        return f"{head}: {sums}; the weights alone are too many: more tp, pp or ep, or a narrower --weight-dtype"
+        return f"{head}: {sums}; the weights alone are too many{_wider(result, again)}"
+    if weights + rest + drafter > memory:
+        return f"{head}: {sums}; without the drafter, or with a smaller one, the weights would fit"
     return f"{head}: {sums}; {_fits_with(result, [])}"
+
+
+_OF_DRAFTER = ("draft_weights_bytes", "draft_kv_bytes", "draft_activation_bytes")
+_WIDER = ("tensor_parallel", "data_parallel", "pipeline_parallel")
+
+
+def _at(result: Any, name: str, place: int) -> float:
+    """A quantity at a place of the grid; nothing where the sheet has none."""
+    if name not in result.sheet:
+        return 0.0
+    return float(np.broadcast_to(result.sheet.value(name), result.grid).ravel()[place])
+
+
+def _wider(result: Any, again: Callable[..., Any]) -> str:
+    """The layout with fewest chips that holds the weights, of those that widen one degree; or a narrower format."""
+    layout, found = result.question.layout, []
+    for degree in _WIDER if layout is not None else ():
+        wider = layout
+        while wider.chips <= _MOST_TRIED:
+            own = {"expert_parallel": 2 * wider.expert_parallel} if degree == "data_parallel" else {}
+            wider = replace(wider, **{degree: 2 * getattr(wider, degree)}, **own)
+            if refusal(result.model, MOST_CHIPS, wider):
+                break
+            if _holds_weights(result, wider, again):
+                found.append(wider)
+                break
+    if not found:
+        return ": more tp, pp or ep, or a narrower --weight-dtype"
+    nearest = min(found, key=lambda one: one.chips)
+    return f"; {nearest.text} on {nearest.chips} chips would hold them, or a narrower --weight-dtype"
+
+
+_MOST_TRIED = 512
+
+
+def _holds_weights(result: Any, layout: Layout, again: Callable[..., Any]) -> bool:
+    """Whether a layout has room for the weights and a sequence."""
+    asked = replace(result.question, layout=layout, degrees=None, batch=1.0, beyond_memory=True, draft=None,
+                    chunk_tokens=0.0, chunk_context_tokens=0.0, handed_over=False)  # fmt: skip
+    system = replace(result.system, chips=max(result.system.chips, layout.chips))
+    return bool(np.any(again(result.model, system, asked, result.changes).fits))
 
 
 def _asked(result: Any, needed: str) -> str:

@@ -147,9 +147,11 @@ class Sharing:
     def rate(self, part: str = "") -> str:
         """The rate at which an operator multiplies: that of most weights, or of its own format."""
         plain = "flop_per_s" if self.laid else "system_flop_per_s"
-        if not self.refined("formats"):
+        if not self.refined("formats") and not self.asked.act_dtype:
             return plain
-        held = self.model.wide_dtype if not part else self.model.storage[part].dtype
+        held = self.model.weight_dtype
+        if self.refined("formats"):
+            held = self.model.storage[part].dtype if part else self.model.wide_dtype
         if self.asked.act_dtype:
             held = max(held, dtype(self.asked.act_dtype), key=lambda one: one.bytes_per_number)
         name = f"{held.name}_rate_flop_per_s"

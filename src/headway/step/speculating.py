@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from headway.equations import speculation
 from headway.provenance import Origin, Quantity, Worksheet
 from headway.step.question import Draft, Question
@@ -26,7 +28,7 @@ def write_drafter(sheet: Worksheet, asked: Question, again: Callable[[Any, Quest
     draft = asked.draft
     once = replace(asked, draft=None, pass_tokens=1.0, chunk_tokens=0.0, chunk_context_tokens=0.0, handed_over=False,
                    beyond_memory=True)  # fmt: skip
-    own = again(draft.model, once).sheet
+    own = again(draft.model, _on_one_stage(once) if draft.own else once).sheet
     said = Origin("equation", f"a decoding pass of {draft.model.name} on the same layout")
     for name, taken, unit in _TAKEN:
         sheet.give(Quantity(name, own.need(taken), unit, said))
@@ -36,6 +38,15 @@ def write_drafter(sheet: Worksheet, asked: Question, again: Callable[[Any, Quest
     sheet.give(Quantity("draft_weights_bytes", weights, "B", said))
     for name, value, unit in (("draft_tokens", draft.tokens, "tokens"), ("acceptance", draft.acceptance, "1")):
         sheet.give(Quantity(name, value, unit, Origin("user", draft.who)))
+
+
+def _on_one_stage(asked: Question) -> Question:
+    """A module is beside the last stage, which drafts for one micro-batch at a time."""
+    degrees = dict(asked.degrees or {})
+    stages = degrees["pipeline_parallel"]
+    degrees["pipeline_parallel"] = np.ones_like(stages) if np.ndim(stages) else 1.0
+    batch = np.asarray(asked.batch, dtype=float)
+    return replace(asked, layout=None, degrees=degrees, batch=np.ceil(batch / stages))
 
 
 def write_drafting(sheet: Worksheet, draft: Draft | None) -> list[Row]:

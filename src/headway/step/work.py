@@ -34,6 +34,7 @@ class Row:
     comm: str = ""  # prefix of the quantities of a collective
     time: str = ""  # where it is not named after the operator
     whole_flop: str = ""  # of attention: the arithmetic of all heads of the rank's own sequences
+    chunk_flop: str = ""  # and of the chunk that rides along
     multiply: Multiply | None = None
     dealt: str = ""  # the share of the matrix that the chip has
     experts: str = ""

@@ -1,7 +1,7 @@
 """What a measured row leaves blank: filled from the stated table of defaults, each with its name kept on the row.
 
-Lengths, batch and formats are values of the table. A layout is computed by one of six rules, which the table names,
-and a link that no source gives by another.
+Lengths, batch and formats are values of the table. A layout is computed by one of six rules, which the table names; so
+are a link that no source gives, a number of chips, and the context of a step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from headway.catalog.store import defaults
 from headway.hardware import System, changed_system
 from headway.model.model import Model
-from headway.validate.measured import Row
+from headway.validate.measured import Row, said
 from headway.validate.tables import table
 
 HALF = 0.5  # of the usable memory, that the weights of a server may take where nobody says how many servers there are
@@ -26,6 +26,14 @@ class NotPredicted(Exception):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
         self.reason, self.detail = reason, detail
+
+
+WRONG_CELL = "a cell is not what its column means"
+
+
+def refused(row: Row, reason: str, column: str, expected: str) -> NotPredicted:
+    """A row that is left out for one of its cells: what stands there, and what was expected."""
+    return NotPredicted(reason, said(row.cells, column, expected))
 
 
 @dataclass(frozen=True)
@@ -55,17 +63,31 @@ class Laid:
 
 
 def name_of(entry: Mapping[str, Any]) -> str:
-    """What a default is called: its column, and the conditions under which it holds.
+    """What a default is called: its column, what fills it, and the conditions under which it does.
 
-    >>> name_of({"column": "input_len", "when": {"source_key": "mlperf-*", "model": "Llama-2-70B"}})
-    'input_len (source_key mlperf-*, model Llama-2-70B)'
+    >>> name_of({"column": "input_len", "when": {"source_key": "mlperf-*", "model": "Llama-2-70B"}, "value": 294})
+    'input_len = 294 (source_key mlperf-*, model Llama-2-70B)'
+    >>> name_of({"column": "avg_context", "rule": "the middle of the answer"})
+    'avg_context by the middle of the answer'
     """
-    conditions = ", ".join(f"{column} {_listed(wanted)}" for column, wanted in entry.get("when", {}).items())
-    return f"{entry['column']} ({conditions or entry.get('rule', 'otherwise')})"
+    conditions = condition_of(entry)
+    filled = f"= {entry['value']}" if "value" in entry else f"by {entry['rule']}"
+    return f"{entry['column']} {filled}{f' ({conditions})' if conditions else ''}"
+
+
+def condition_of(entry: Mapping[str, Any]) -> str:
+    """The conditions under which a default holds, in words; empty where there is none."""
+    return ", ".join(f"{column} {_listed(wanted)}" for column, wanted in entry.get("when", {}).items())
 
 
 def _listed(wanted: str | list[str]) -> str:
-    return wanted if isinstance(wanted, str) else " or ".join(text or "blank" for text in wanted)
+    words = [wanted] if isinstance(wanted, str) else wanted
+    return " or ".join({"": "blank", "?*": "stated"}.get(word, word) for word in words)
+
+
+def rule(column: str, name: str) -> str:
+    """What the default of a column is called that a rule of this name computes."""
+    return next(name_of(e) for e in table("defaults", "default") if (e["column"], e.get("rule")) == (column, name))
 
 
 def fill(row: Row) -> Row:
@@ -99,8 +121,7 @@ def linked(system: System) -> tuple[System, str]:
     inside = system.figure("scaleup_bytes_per_s").value
     if system.domains == 1 or system.figure("scaleout_bytes_per_s").value is not None or inside is None:
         return system, ""
-    entry = next(entry for entry in table("defaults", "default") if entry["column"] == "link")
-    return changed_system(system, {"scaleout_bytes_per_s": inside}), name_of(entry)
+    return changed_system(system, {"scaleout_bytes_per_s": inside}), rule("link", "host")
 
 
 def _has_no_experts(model: Model) -> bool:

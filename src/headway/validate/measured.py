@@ -7,12 +7,13 @@ the row one that is not predicted, with that reason, and never an error of the w
 from __future__ import annotations
 
 import csv
+import difflib
 import fnmatch
 import functools
 import gzip
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +24,7 @@ from headway.errors import BadInput, neighbours, shown
 
 DATA = files("headway.validate") / "data" / "measured"
 SHIPPED = "the shipped rows"
-NEEDED = ("model", "metric", "value")  # and one of:
+NEEDED = ("model", "metric", "value")  # and a machine
 MACHINE = ("hw_key", "hardware")
 COLUMNS = (
     "id", "group_id", "tier", "source_key", "source_title", "source_url", "source_date", "model", "params_total_b",
@@ -32,10 +33,25 @@ COLUMNS = (
     "avg_context", "metric", "value", "unit", "per", "spec_decode", "quarantine", "derived", "notes",
 )  # fmt: skip
 MOST_ROWS = 200_000
+KNOWN = (*COLUMNS, "overlap")
+# What other tables call a column; only to say which is meant.
+_OTHER_NAMES = {
+    "tensor": "tp", "tensor_parallel": "tp", "pipeline": "pp", "pipeline_parallel": "pp", "expert_parallel": "ep",
+    "experts": "ep", "data_parallel": "dp", "context_parallel": "cp", "gpu": "hw_key", "chip": "hw_key",
+    "accelerator": "hw_key", "device": "hw_key", "system": "hw_key", "machine": "hw_key", "gpus": "n_chips",
+    "num_gpus": "n_chips", "chips": "n_chips", "isl": "input_len", "prompt_len": "input_len",
+    "prompt_tokens": "input_len", "osl": "output_len", "generated_tokens": "output_len", "concurrency": "batch",
+    "batch_size": "batch", "batchsize": "batch", "context": "avg_context", "dtype": "weight_dtype",
+    "precision": "weight_dtype", "quantization": "weight_dtype", "engine": "framework", "load": "batch_kind",
+    "units": "unit", "result": "value",
+}  # fmt: skip
+_LOWERED = ("metric", "phase")  # words of ours, in any case
+_DELIMITERS = ",;\t"
 # Columns of numbers, and the least and the most that each can be; of those that count, only whole numbers.
 _LIMITS = {"value": (1e-30, 1e30), "input_len": (0, 1e8), "output_len": (0, 1e8), "avg_context": (0, 1e8)}
 _COUNTS = {"n_chips": 1e6, "tp": 1e6, "pp": 1e6, "ep": 1e6, "dp": 1e6, "cp": 1e6, "batch": 1e8}
 _TIERS = ("A", "B", "C")
+_LIKE = 0.75  # likeness from which a name is what was typed with a slip of the fingers
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,7 @@ class Row:
     cells: Mapping[str, str]
     numbers: Mapping[str, float]
     wrong: str = ""
+    place: int = 0
     filled: tuple[str, ...] = field(default=())
 
     def text(self, column: str) -> str:
@@ -77,20 +94,25 @@ def shipped() -> tuple[Row, ...]:
     return tuple(_rows(gzip.decompress(packed).decode("utf-8"), SHIPPED))
 
 
-def read(path: str | Path) -> tuple[Row, ...]:
+def read(path: str | Path, note: Callable[[str], None] = lambda _: None) -> tuple[Row, ...]:
     """The rows of a CSV file with the columns of the shipped one; those not needed may be missing.
 
-    Raises `BadInput` for a file that is no such table: no text, no header, columns missing or twice, no rows, too many.
+    Cells are parted by commas, or by semicolons or tabs where the header is. `note` is told what is not read: columns
+    that mean nothing here. Raises `BadInput` for a file that is no such table: no text, no header, columns missing or
+    twice, no rows, too many.
     """
     path = Path(path)
-    return tuple(_rows(read_text(path), path.name))
+    return tuple(_rows(read_text(path), path.name, note))
 
 
-def _rows(text: str, name: str) -> Iterator[Row]:
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _rows(text: str, name: str, note: Callable[[str], None] = lambda _: None) -> Iterator[Row]:
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
         header = [cell.strip().lower() for cell in next(lines, [])]
         _check_header(header, name)
+        told = _not_read(header)
+        if told:
+            note(f"{name}: not read: {told}")
         count = 0
         for cells in lines:
             if not any(cell.strip() for cell in cells):
@@ -105,6 +127,33 @@ def _rows(text: str, name: str) -> Iterator[Row]:
         raise BadInput(f"{name} has a header and no rows")
 
 
+def _delimiter(text: str) -> str:
+    """What parts the names of the header most often; a comma where nothing does."""
+    header = text.partition("\n")[0]
+    return max(_DELIMITERS, key=header.count)
+
+
+def _not_read(header: Sequence[str]) -> str:
+    """The columns that mean nothing here, each with the one that may be meant."""
+    found = []
+    for column in header:
+        if column and column not in KNOWN:
+            near = meant(column)
+            found.append(f"{shown(column)}{f' (did you mean {near}?)' if near else ''}")
+    return f"the column{'s' if len(found) > 1 else ''} {', '.join(found)}" if found else ""
+
+
+def meant(column: str) -> str:
+    """The known column that a name may mean; empty where there is none.
+
+    >>> meant("nchips"), meant("tensor"), meant("GPUs"), meant("colour")
+    ('n_chips', 'tp', 'n_chips', '')
+    """
+    plain = column.lower().replace(" ", "_").replace("-", "_")
+    near = difflib.get_close_matches(plain, KNOWN, n=1, cutoff=_LIKE)
+    return _OTHER_NAMES.get(plain) or (near[0] if near else "")
+
+
 def _check_header(header: Sequence[str], name: str) -> None:
     """Refuse a table that lacks what every prediction needs."""
     if not any(header):
@@ -115,9 +164,9 @@ def _check_header(header: Sequence[str], name: str) -> None:
     missing = [column for column in NEEDED if column not in header]
     missing += [] if set(MACHINE) & set(header) else [MACHINE[0]]
     if missing:
-        near = neighbours(missing[0], header)
+        near = [column for column in header if meant(column) == missing[0]] or neighbours(missing[0], header)
         hint = f"; did you call it {' or '.join(map(shown, near))}?" if near else ""
-        raise BadInput(f"{name} lacks the column {missing[0]}{hint}; expected columns are those of the shipped rows")
+        raise BadInput(f"{name} lacks the column {missing[0]}{hint}; headway validate --template prints a header")
 
 
 def _row(header: Sequence[str], cells: Sequence[str], place: int) -> Row:
@@ -126,19 +175,44 @@ def _row(header: Sequence[str], cells: Sequence[str], place: int) -> Row:
     texts["id"] = texts.get("id") or f"row {place}"
     texts["group_id"] = texts.get("group_id") or texts["id"]
     texts["tier"] = texts.get("tier", "").upper() or "A"
-    wrong = "more cells than columns" if any(cells[len(header) :]) else ""
-    wrong = wrong or ("tier is not A, B or C" if texts["tier"] not in _TIERS else "")
+    texts |= {column: texts[column].lower() for column in _LOWERED if column in texts}
+    wrong = _wrong_count(header, cells)
+    wrong = wrong or (said(texts, "tier", "A, B or C") if texts["tier"] not in _TIERS else "")
     numbers = {}
     for column in (*_LIMITS, *_COUNTS):
         number = _number(texts.get(column, ""), column)
         if number is not None and math.isnan(number):
-            wrong = wrong or f"{column} is not {'a whole number' if column in _COUNTS else 'a number'} in range"
+            wrong = wrong or said(texts, column, _in_range(column))
         elif number is not None:
             numbers[column] = number
     if "value" not in numbers:
-        wrong = wrong or "value is blank"
+        wrong = wrong or said(texts, "value", "a number, what was measured")
         numbers["value"] = math.nan
-    return Row(texts, numbers, wrong)
+    return Row(texts, numbers, wrong, place)
+
+
+def _wrong_count(header: Sequence[str], cells: Sequence[str]) -> str:
+    """What is wrong with the number of cells, if anything; blank ones beyond the header are none."""
+    if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
+        return f"the row has {len(cells)} cells; expected {len(header)}, as the header has"
+    return ""
+
+
+def said(texts: Mapping[str, str], column: str, expected: str) -> str:
+    """What stands in a cell, and what was expected there.
+
+    >>> said({"unit": "fortnights"}, "unit", "s or ms"), said({}, "batch", "a number")
+    ("unit is 'fortnights'; expected s or ms", 'batch is blank; expected a number')
+    """
+    text = texts.get(column, "")
+    return f"{column} is {shown(text) if text else 'blank'}; expected {expected}"
+
+
+def _in_range(column: str) -> str:
+    if column in _COUNTS:
+        return f"a whole number from 1 to {_COUNTS[column]:,.0f}"
+    low, high = _LIMITS[column]
+    return "a number above 0, written with a point" if column == "value" else f"a number from {low:.0f} to {high:,.0f}"
 
 
 def _number(text: str, column: str) -> float | None:

@@ -208,9 +208,7 @@ class _Group:
             return Prediction(case.row, reason="a layout that no engine can run", detail=refusal, case=case)
         needs_room = case.load in ("saturated", "open")
         if needs_room and capacity < 1:
-            return Prediction(
-                case.row, reason="does not fit", detail=f"{case.laid.text} on {case.system.name}", case=case
-            )
+            return Prediction(case.row, reason="does not fit", detail=_no_room(case), case=case)
         of_prefill = case.asked in ("prefill time", "prefill rate") or (
             case.asked == "mfu" and case.row.text("phase") == "prefill"
         )
@@ -223,6 +221,11 @@ class _Group:
         if not (np.isfinite(predicted) and predicted > 0):
             return Prediction(case.row, reason="no finite answer", case=case)
         return Prediction(case.row, predicted, case=case, account=account)
+
+
+def _no_room(case: Case) -> str:
+    length = f"{case.prompt:,.0f} + {case.output:,.0f} tokens"
+    return f"no sequence of {length} fits beside the weights: {case.laid.text} on {case.system.name}"
 
 
 def _answer(case: Case, counts: tuple[float, float, float], phase: int, at: Mapping[str, Array]) -> float:
@@ -257,7 +260,7 @@ def _answer(case: Case, counts: tuple[float, float, float], phase: int, at: Mapp
             used = at["chip_needed_bytes"] - at["runtime_reserve_bytes"]  # as an allocator counts it
             ahead = in_flight_bytes(case.row, case.model, prompts * case.prompt) / case.laid.chips
             prefilling = used[1] + max(0.0, ahead - float(at["chip_activation_bytes"][1]))
-            return float(max(prefilling, used[2])) * case.chips  # in the prefill, or at the end
+            return _of_chips(case, float(max(prefilling, used[2])))  # in the prefill, or at the end
     raise AssertionError(case.asked)
 
 
@@ -267,4 +270,9 @@ def _per(case: Case, of_one_server: float, sequences: float) -> float:
     if per == "user":
         return of_one_server / sequences
     rate = of_one_server * case.laid.servers
-    return {"chip": rate / case.chips, "node(8)": rate * NODE_CHIPS / case.chips}.get(per, rate)
+    return _of_chips(case, rate / case.chips)
+
+
+def _of_chips(case: Case, of_one: float) -> float:
+    """What one chip has, of as many as the row counts: a chip, a node, or all."""
+    return of_one * {"chip": 1, "node(8)": NODE_CHIPS}.get(case.row.text("per").lower(), case.chips)

@@ -135,14 +135,15 @@ SIGNED = ("bias_pct", "error_pct", "difference_share", "saves_stored_share", "sa
 
 
 def sound(value, key=""):
-    """No number below zero anywhere; beside every null its reason."""
+    """No number below zero anywhere; beside every null its reason, which several of one object may share."""
     if isinstance(value, dict):
+        shared = value.get("reason") or value.get("interval_reason")
         if "equation" in value and value["unit"] == "1":  # a margin may be below zero
             return
         for name, item in value.items():
             if name == "config" or name in SIGNED:  # quoted as published; a saving may be a loss
                 continue
-            assert name.endswith("_reason") or not holds_null(item) or value.get(f"{name}_reason"), name
+            assert name.endswith("_reason") or not holds_null(item) or value.get(f"{name}_reason") or shared, name
             sound(item, name)
     elif isinstance(value, list):
         for item in value:

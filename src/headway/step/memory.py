@@ -35,8 +35,12 @@ def write_chip_memory(share: Sharing, work: Work) -> None:
          f"weights_bytes={parts['weights']} kv_bytes={parts['kv']} activation_bytes={parts['activation']} "
          "buffer_bytes=collective_buffer_bytes buffered_chips reserve_bytes=runtime_reserve_bytes"),
         ("chip_varying_kv_bytes", total, "B", " ".join(kept)),
-        ("chip_varying_bytes", total, "B", "chip_varying_kv_bytes chip_activation_bytes"),
+        ("chip_varying_bytes", total, "B", f"chip_varying_kv_bytes {parts['activation']}"),
     ])  # fmt: skip
+    grown = "sequence_activation_bytes"
+    if share.asked.draft:
+        grown = "both_sequence_activation_bytes"
+        sheet.compute(grown, total, "B", "sequence_activation_bytes draft_activation_bytes")
     needed = "chip_needed_bytes"
     if share.asked.chunk_tokens:  # its activations stay, however many sequences there are beside it
         needed = "needed_with_chunk_bytes"
@@ -49,7 +53,7 @@ def write_chip_memory(share: Sharing, work: Work) -> None:
         ("kv_each_bytes", chip_memory.sequence_share_bytes, "B",
          "held_bytes=chip_varying_kv_bytes sequences=rank_sequences"),
         ("activation_each_bytes", chip_memory.sequence_share_bytes, "B",
-         "held_bytes=sequence_activation_bytes sequences=micro_batch"),
+         f"held_bytes={grown} sequences=micro_batch"),
         ("largest_batch", chip_memory.largest_layout_batch, "sequences",
          "room_bytes=chip_room_bytes kv_each_bytes activation_each_bytes data_parallel pipeline_parallel"),
     ])  # fmt: skip

@@ -10,7 +10,6 @@ times).
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from headway.equations._namespace import arrays, namespace
@@ -238,22 +237,20 @@ def sub_batch_tokens(tokens: Array, sub_batches: Array) -> Array:
     return tokens / sub_batches
 
 
-def experts_hit(experts: Array, hit_share: Array, copies: Array = math.inf) -> Array:
-    """Experts of a layer that a pass reads on a chip: never more than copies of tokens come to it. [experts]
+def experts_hit(experts: Array, hit_share: Array) -> Array:
+    """Experts of a layer that a pass reads on a chip. [experts]
 
-        read = min(experts * hit_share, copies)
+        read = experts * hit_share
 
     experts: experts that the chip holds [experts]
     hit_share: share of them that at least one token visits [1]
-    copies: copies of tokens that the chip works on [tokens]
 
     Source: `moe.hit_probability`; the lecture, 00:00:00, reads all of them.
 
-    >>> float(experts_hit(4, 0.25)), float(experts_hit(32, 0.5, 2))
-    (1.0, 2.0)
+    >>> experts_hit(4, 0.25)
+    1.0
     """
-    xp = namespace(experts, hit_share, copies)
-    return xp.minimum(*arrays(xp, experts * hit_share, copies * 1.0))
+    return experts * hit_share
 
 
 def per_sequence_s(seconds: Array, batch: Array) -> Array:

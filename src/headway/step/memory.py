@@ -44,9 +44,7 @@ def write_chip_memory(share: Sharing, work: Work) -> None:
     needed = "chip_needed_bytes"
     if share.asked.chunk_tokens:  # its activations stay, however many sequences there are beside it
         needed = "needed_with_chunk_bytes"
-        sheet.compute(
-            needed, total, "B", f"chip_needed_bytes {_peak(share, 'chunk_activation_bytes', 'rank_chunk_tokens')}"
-        )
+        sheet.compute(needed, total, "B", "chip_needed_bytes chunk_needs_bytes")
     sheet.compute_all([
         ("chip_room_bytes", chip_memory.chip_room_bytes, "B",
          f"memory_bytes needed_bytes={needed} varying_bytes=chip_varying_bytes"),
@@ -169,12 +167,15 @@ def _activations(share: Sharing) -> None:
                   "bytes_per_element=logits_bytes_per_element")  # fmt: skip
     peak, own = (_peak(share, f"{which}_activation_bytes", tokens)
                  for which, tokens in (("peak", share.tokens), ("own", "rank_tokens")))  # fmt: skip
+    chunk = _peak(share, "chunk_activation_bytes", "rank_chunk_tokens") if share.asked.chunk_tokens else ""
     if share.ops.banks:
-        peak, own = _with_experts(share, peak, own)
+        peak, own, chunk = _with_experts(share, peak, own, chunk)
     sheet.compute_all([
         ("chip_activation_bytes", total, "B", f"{peak} logits_bytes"),
         ("sequence_activation_bytes", total, "B", f"{own} logits_bytes"),
     ])  # fmt: skip
+    if chunk:
+        sheet.compute("chunk_needs_bytes", total, "B", chunk)
 
 
 def _peak(share: Sharing, name: str, tokens: str) -> str:
@@ -184,8 +185,8 @@ def _peak(share: Sharing, name: str, tokens: str) -> str:
     return name
 
 
-def _with_experts(share: Sharing, peak: str, own: str) -> tuple[str, str]:
-    """The larger of a layer's other activations and those of the copies at its experts.
+def _with_experts(share: Sharing, peak: str, own: str, chunk: str) -> tuple[str, ...]:
+    """The larger of a layer's other activations and those of the copies at its experts: of all, the batch, a chunk.
 
     Of what grows with the batch every rank counts as full: one sequence more is one on each.
     """
@@ -199,13 +200,11 @@ def _with_experts(share: Sharing, peak: str, own: str) -> tuple[str, str]:
         ("full_sequences", sharing.carried_sequences, "sequences",
          "micro_batch data_parallel pipeline_parallel=one_token"),
         ("full_tokens", roofline.tokens_in_pass, "tokens", "batch=full_sequences pass_tokens"),
-        ("full_mean_copies", sharing.rank_copies, "tokens",
-         f"stage_tokens=full_tokens experts_per_token=experts_per_token{mark} expert_parallel"),
-        ("full_copies", sharing.busy_copies, "tokens",
-         f"rank_copies=full_mean_copies imbalance={'imbalance' + mark if 'imbalance' + mark in sheet else 'whole'}"),
     ])  # fmt: skip
+    uses = [("peak", peak, share.bank(bank)[0]), ("own", own, _busy(share, mark, "full_tokens"))]
+    uses += [("chunk", chunk, _busy(share, mark, "stage_chunk_tokens"))] if chunk else []
     names = []
-    for which, beside, copies in (("peak", peak, share.bank(bank)[0]), ("own", own, "full_copies")):
+    for which, beside, copies in uses:
         sheet.compute_all([
             (f"{which}_expert_bytes", chip_memory.expert_peak_bytes, "B",
              f"copies={copies} input_width=expert_input features=expert_features ways=expert_ways "
@@ -214,17 +213,29 @@ def _with_experts(share: Sharing, peak: str, own: str) -> tuple[str, str]:
              f"first_bytes={beside} second_bytes={which}_expert_bytes"),
         ])  # fmt: skip
         names.append(f"{which}_layer_bytes")
-    return names[0], names[1]
+    return (*names, "") if not chunk else tuple(names)
+
+
+def _busy(share: Sharing, mark: str, tokens: str) -> str:
+    """Copies of so many tokens of a stage at its busiest rank."""
+    imbalance = f"imbalance{mark}" if f"imbalance{mark}" in share.sheet else "whole"
+    share.sheet.compute_all([
+        (f"mean_copies_of_{tokens}", sharing.rank_copies, "tokens",
+         f"stage_tokens={tokens} experts_per_token=experts_per_token{mark} expert_parallel"),
+        (f"copies_of_{tokens}", sharing.busy_copies, "tokens",
+         f"rank_copies=mean_copies_of_{tokens} imbalance={imbalance}"),
+    ])  # fmt: skip
+    return f"copies_of_{tokens}"
 
 
 def _largest_context(share: Sharing) -> None:
     """The longest context at the batch asked; activations of the pass stay as they are."""
     sheet, model = share.sheet, share.model
     sheet.compute("kv_room_bytes", chip_memory.chip_room_bytes, "B",
-                  "memory_bytes needed_bytes=chip_needed_bytes varying_bytes=own_kv_bytes")  # fmt: skip
+                  "memory_bytes needed_bytes=chip_needed_bytes varying_bytes=chip_varying_kv_bytes")  # fmt: skip
     write_stored(sheet, model, "cached_tokens", "sequence_bytes")
     sheet.compute("room_per_sequence_bytes", chip_memory.scaled_room_bytes, "B",
-                  "room_bytes=kv_room_bytes whole_bytes=sequence_bytes chip_bytes=own_kv_bytes")  # fmt: skip
+                  "room_bytes=kv_room_bytes whole_bytes=sequence_bytes chip_bytes=chip_varying_kv_bytes")  # fmt: skip
     if model.cache_is_plain:
         sheet.give(Quantity("no_bytes", 0.0, "B", Origin("default", "nothing is of a fixed size")))
         sheet.compute("largest_length", context.context_within_bytes, "tokens",

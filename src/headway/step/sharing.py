@@ -246,4 +246,4 @@ class Sharing:
                                f"hit_probability={hit} experts_per_rank={held} n_ranks=expert_parallel")  # fmt: skip
             hit = f"busiest_hit_share{mark}"
         self.sheet.compute(f"experts_read{mark}", sharing.experts_hit, "experts",
-                           f"experts={held} hit_share={hit} copies=copies{mark}")  # fmt: skip
+                           f"experts={held} hit_share={hit}")  # fmt: skip

@@ -31,7 +31,10 @@ def write_drafter(sheet: Worksheet, asked: Question, again: Callable[[Any, Quest
     own = again(draft.model, _on_one_stage(once) if draft.own else once).sheet
     said = Origin("equation", f"a decoding pass of {draft.model.name} on the same layout")
     for name, taken, unit in _TAKEN:
-        sheet.give(Quantity(name, own.need(taken), unit, said))
+        value = own.need(taken)
+        if draft.own and taken == "chip_kv_bytes":  # of all micro-batches in flight
+            value = value * (asked.degrees or {})["pipeline_parallel"]
+        sheet.give(Quantity(name, value, unit, said))
     weights = own.need("chip_weights_bytes")
     if draft.own:
         weights = weights - own.need("head_bytes") - own.need("embedding_bytes")

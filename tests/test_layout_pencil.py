@@ -209,3 +209,22 @@ def test_hops_count_for_what_binds():
     one = asked({"model": "llama-3.2-1b", "on": "h100-sxm:16"}, "pp16", batch=16, context=0, changes=slow)
     assert one.t_hops_s > one.work_s
     assert np.all(one.bound == "communication")
+
+
+def test_each_part_has_the_format_that_is_asked_for():
+    """Bytes and rate of one part change, and no other's; the rest is the checkpoint's, or the one format for all."""
+    of = {"on": "h200-sxm:8", "layout": "tp8", "batch": 256, "context": 100}
+    plain, narrow, mixed = (
+        headway.roofline(headway.load_model("llama-3.1-70b", weight_dtype=name), **of)
+        for name in (None, "dense_mlp=fp8", "fp8,attention=bf16")
+    )
+    near(narrow.mlp_down_weight_bytes, plain.mlp_down_weight_bytes / 2)
+    near(narrow.attention_q_weight_bytes, plain.attention_q_weight_bytes)
+    assert narrow.t_compute_s < 0.65 * plain.t_compute_s
+    for name in ("attention_q", "mlp_down", "head"):
+        near(mixed.value(f"{name}_weight_bytes"), narrow.value(f"{name}_weight_bytes"))
+    with pytest.raises(headway.BadInput, match="did you mean attention"):
+        headway.load_model("llama-3.1-70b", weight_dtype="atention=fp8")
+    for twice in ("attention=bf16,fp8", "fp8,nvfp4"):
+        with pytest.raises(headway.BadInput, match="once and first"):
+            headway.load_model("llama-3.1-70b", weight_dtype=twice)

@@ -69,7 +69,11 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--params", metavar="N", help="bare numbers instead: parameters in all, such as 671B")
         self.add_argument("--active", metavar="N", help="parameters that a token multiplies (default: all)")
         self.add_argument("--kv-bytes", metavar="BYTES", help="KV cache of one token, all layers, such as 70272")
-        self.add_argument("--weight-dtype", metavar="DTYPE", help="format of the weights (default: the checkpoint's)")
+        self.add_argument(
+            "--weight-dtype",
+            metavar="DTYPE",
+            help="format of the weights, such as fp8, or nvfp4,attention=bf16 (default: the checkpoint's)",
+        )
         self.add_argument(
             "--kv-dtype", metavar="DTYPE", help="format of the KV cache (default: the checkpoint's, bf16)"
         )

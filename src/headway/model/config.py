@@ -58,7 +58,7 @@ def load_model(
     found = find_config(name)
     config = with_fields(found.config, changes or {})
     model = read_config(config, name=found.name, origin=found.origin, facts=found.facts,
-                        read_formats=weight_dtype is None)  # fmt: skip
+                        read_formats=weight_dtype is None or "=" in weight_dtype.split(",")[0])  # fmt: skip
     _refuse_unread(changes or {}, found.config, model)
     if weight_dtype is not None:
         model = replace(model, storage=stored_in(model, weight_dtype))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.errors import BadInput
+from headway.errors import BadInput, UnknownName
 from headway.model.architecture import Architecture
 from headway.model.dtypes import Dtype, dtype
 from headway.model.kept import Kept
@@ -267,12 +267,29 @@ def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def stored_in(model: Model, name: str) -> dict[str, Stored]:
-    """The storage of a model whose linear weights are in another format; what is wide is no narrower than they."""
-    asked = dtype(name)
-    stored = Stored(asked, asked.bytes_per_number)
-    narrow = asked.bytes_per_number < model.wide_dtype.bytes_per_number
-    return {part: old if narrow and part in WIDE_PARTS else stored for part, old in model.storage.items()}
+def stored_in(model: Model, text: str) -> dict[str, Stored]:
+    """The storage of a model whose weights are in other formats: one for all that is linear, and of single parts.
+
+    Written `fp8`, or `nvfp4,attention=bf16`, or `attention=fp8` beside what the checkpoint has. Without being named,
+    what is wide is no narrower than the rest.
+    """
+    storage = dict(model.storage)
+    for place, entry in enumerate(text.split(",")):
+        part, equals, name = (word.strip() for word in entry.partition("="))
+        asked = dtype(name if equals else part)
+        stored = Stored(asked, asked.bytes_per_number)
+        if equals:
+            if part not in storage:
+                raise UnknownName("part of a model", part, storage)
+            storage[part] = stored
+            continue
+        if place:
+            raise BadInput(
+                f"the format of all weights comes once and first, such as nvfp4,attention=bf16; got {text!r}"
+            )
+        narrow = asked.bytes_per_number < model.wide_dtype.bytes_per_number
+        storage |= {other: stored for other in storage if not (narrow and other in WIDE_PARTS)}
+    return storage
 
 
 def bare_model(
